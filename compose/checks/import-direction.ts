@@ -47,7 +47,8 @@ for (const top of ["control-plane", "data-plane", "gateway", "compose", "bench",
       if (/\.test\.tsx?$/.test(file) && target.startsWith(TEST_HARNESS)) continue;
       const targetRoom = roomOf(target);
       if (!targetRoom || targetRoom === room) continue;
-      if (!ALLOWED[room]?.includes(targetRoom)) offences.push(`${file} imports ${target} (${room} may not import ${targetRoom})`);
+      if (!ALLOWED[room]?.includes(targetRoom))
+        offences.push(`${file} imports ${target} (${room} may not import ${targetRoom})`);
     }
   }
 }

@@ -1,0 +1,124 @@
+/**
+ * A project's database as the data plane sees it. Implementations: project-databases.ts (pools under one budget).
+ * The hot path is {@link ProjectDatabase.pipeline}: one round trip, one implicit transaction.
+ */
+import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+
+/** A value as PostgreSQL's text format has it; Buffers go as binary format. */
+export type ParameterValue = string | Buffer | null;
+
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly ParameterValue[];
+  /**
+   * Prepared and kept on the connection under a name derived from the text, so that its shape is parsed once.
+   * False for a statement that will hardly come again.
+   */
+  readonly prepare: boolean;
+}
+
+export interface StatementResult {
+  /** Column names, in order. */
+  readonly columns: readonly string[];
+  /** Rows of values in PostgreSQL's text format. */
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** Command tag, such as `SELECT 1` or `UPDATE 3`. */
+  readonly command: string;
+}
+
+/** How a pipeline's transaction is opened and ended. Left out: implicit transaction, committed by its single Sync. */
+export interface PipelineOptions {
+  readonly isolation?: "read committed" | "repeatable read" | "serializable";
+  readonly readOnly?: boolean;
+  /** Decides, once all results are in, whether to commit; needs an explicit transaction (one more round trip). */
+  readonly commitIf?: (results: readonly StatementResult[]) => boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A transaction on a connection of its own, for work that needs answers in between. */
+export interface Transaction {
+  /** Rows as objects with JavaScript values (pg's type parsers; bigint and numeric stay strings, dates are Date). */
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+}
+
+export interface ProjectDatabase {
+  readonly projectRef: ProjectRef;
+  /**
+   * Sends all statements and one Sync; answers one result for each.
+   * @throws {DatabaseError} the server's error (SQLSTATE in `code`); nothing of the batch is kept.
+   * @throws {PoolTimeout} no connection could be had in time. @throws {ConnectionLost} the server went away.
+   */
+  pipeline(statements: readonly Statement[], options?: PipelineOptions): Promise<readonly StatementResult[]>;
+  /** Commits when `work` resolves, rolls back when it throws. `settings` are set locally before the work: role, claims … */
+  withTransaction<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    settings?: Readonly<Record<string, string>>,
+  ): Promise<T>;
+}
+
+/** All databases this process serves, under one budget of connections. */
+export interface ProjectDatabases {
+  /** Opens nothing; connections come on demand. A changed address (new password, host) retires the old pool. */
+  get(projectRef: ProjectRef, address: DatabaseAddress): ProjectDatabase;
+  /**
+   * Calls `onNotification` for each NOTIFY on the channel and `onReconnect` after a lost connection is back, on a
+   * dedicated connection that reconnects with exponential backoff up to 32 s. Resolves when LISTEN is established.
+   */
+  listen(
+    projectRef: ProjectRef,
+    address: DatabaseAddress,
+    channel: string,
+    handlers: { onNotification(payload: string): void; onReconnect(): void },
+  ): Promise<{ close(): Promise<void> }>;
+  /** Closes all connections of a project at once (paused, deleted). */
+  release(projectRef: ProjectRef): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A PostgreSQL ErrorResponse; field names as in the protocol documentation. */
+export class DatabaseError extends Error {
+  readonly code: string;
+  readonly severity: string;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+  /** 1-based character offset into the statement's text. */
+  readonly position: number | undefined;
+  readonly schema: string | undefined;
+  readonly table: string | undefined;
+  readonly column: string | undefined;
+  readonly constraint: string | undefined;
+  /** Index of the statement in its pipeline. */
+  readonly statementIndex: number;
+
+  constructor(fields: {
+    message: string;
+    code: string;
+    severity: string;
+    detail?: string | undefined;
+    hint?: string | undefined;
+    position?: number | undefined;
+    schema?: string | undefined;
+    table?: string | undefined;
+    column?: string | undefined;
+    constraint?: string | undefined;
+    statementIndex?: number;
+  }) {
+    super(fields.message);
+    this.code = fields.code;
+    this.severity = fields.severity;
+    this.detail = fields.detail;
+    this.hint = fields.hint;
+    this.position = fields.position;
+    this.schema = fields.schema;
+    this.table = fields.table;
+    this.column = fields.column;
+    this.constraint = fields.constraint;
+    this.statementIndex = fields.statementIndex ?? 0;
+  }
+}
+
+/** No connection of the budget came free in time. */
+export class PoolTimeout extends Error {}
+
+/** The connection could not be made or broke; the statement may or may not have run. */
+export class ConnectionLost extends Error {}

@@ -1,0 +1,60 @@
+/**
+ * What a data-plane service is: a function from a request of one project to a response. The gateway calls it in its
+ * own process (a local upstream) or reaches it over HTTP (http-host.ts); the service cannot tell the difference.
+ */
+import type { ServiceSnapshot } from "../control-plane/client/config-snapshot.ts";
+
+export interface ServiceRequest {
+  /** Upper-case. */
+  readonly method: string;
+  /** The path below the service's prefix, still percent-encoded, starting with `/`: `/todos` of `/rest/v1/todos`. */
+  readonly path: string;
+  /** The raw query string without `?`; empty when there is none. */
+  readonly query: string;
+  /** Lower-case names; a repeated header is joined by ", ". The object has no prototype. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Null when the request has no body (no Content-Length or 0, and not chunked). */
+  readonly body: RequestBody | null;
+  /** Public base URL of the project as the client used it, no trailing slash: for links, Location, issuer. */
+  readonly publicUrl: string;
+  /** Path prefix that was removed from the request target, such as `/projects/<ref>/rest/v1`. */
+  readonly publicPath: string;
+  /** Address of the client as the gateway trusts it. */
+  readonly clientAddress: string;
+  readonly requestId: string;
+  /** Aborted when the client goes away or the gateway's timeout for the service has passed. Made on first use. */
+  readonly signal: AbortSignal;
+}
+
+/** A body is read once: either whole or as a stream. */
+export interface RequestBody {
+  /** From Content-Length; undefined when chunked. */
+  readonly declaredBytes: number | undefined;
+  /** @throws {BodyTooLarge} as soon as more than `maxBytes` have arrived. */
+  read(maxBytes: number): Promise<Buffer>;
+  /** Pauses the sender while the consumer is slow. */
+  stream(): AsyncIterable<Buffer>;
+}
+
+export class BodyTooLarge extends Error {
+  readonly maxBytes: number;
+  constructor(maxBytes: number) {
+    super(`request body larger than ${maxBytes} bytes`);
+    this.maxBytes = maxBytes;
+  }
+}
+
+/** The client went away before its body had arrived. */
+export class BodyAborted extends Error {}
+
+export interface ServiceResponse {
+  readonly status: number;
+  /** Reason phrase when it is not the standard one. */
+  readonly statusText?: string;
+  /** In order; a name may repeat. Content-Length is set by the host from a string or Buffer body. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: string | Buffer | AsyncIterable<Buffer> | null;
+}
+
+/** Never throws for a request's fault; what it throws becomes a bare 500 and is logged with the request id. */
+export type Service = (request: ServiceRequest, project: ServiceSnapshot) => ServiceResponse | Promise<ServiceResponse>;

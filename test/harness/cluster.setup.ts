@@ -1,4 +1,5 @@
 /** Vitest global set-up: one cluster for all files of a run; each file makes databases of its own in it. */
+import type {} from "vitest";
 import type { TestProject } from "vitest/node";
 import { startTestCluster } from "./cluster.ts";
 

@@ -1,0 +1,24 @@
+import { resolve } from "node:path";
+import { expect, test } from "vitest";
+import { describeEnvironment, parseEnvironment } from "./environment.ts";
+
+test("an empty environment gives the documented ports and a data folder below the current one", () => {
+  const environment = parseEnvironment({});
+  expect(environment).toMatchObject({ controlPlanePort: 8000, gatewayPort: 8083, postgresPort: 5435 });
+  expect(environment.dataDir).toBe(resolve(".supalove"));
+});
+
+test("every problem is reported at once, without the values", () => {
+  const parse = () => parseEnvironment({ GATEWAY_PORT: "eighty", DATABASE_URL: "mysql://root:hunter2@db/x" });
+  expect(parse).toThrow(/GATEWAY_PORT/);
+  expect(parse).toThrow(/DATABASE_URL: must be a postgresql:\/\/ URL/);
+  expect(parse).not.toThrow(/hunter2/);
+});
+
+test("an empty variable counts as unset", () => {
+  expect(parseEnvironment({ GATEWAY_PORT: "" }).gatewayPort).toBe(8083);
+});
+
+test("every variable has a description", () => {
+  for (const [name, , meaning] of describeEnvironment()) expect(meaning, name).not.toBe("");
+});

@@ -1,0 +1,92 @@
+/** The environment of the standalone stack and of the command line: one object, every problem reported in one go. */
+import { resolve } from "node:path";
+import { z } from "zod";
+
+const port = z.coerce.number().int().min(0).max(65535);
+
+const ENVIRONMENT = z.object({
+  SUPALOVE_DATA_DIR: z
+    .string()
+    .min(1)
+    .default(".supalove")
+    .describe("Folder of the standalone stack: PostgreSQL's data, keys, the owner's token."),
+  SUPALOVE_HOST: z
+    .string()
+    .min(1)
+    .default("127.0.0.1")
+    .describe("Address the control plane and the gateway listen on; 0.0.0.0 opens them to the network."),
+  CONTROL_PLANE_PORT: port.default(8000).describe("Port of the GraphQL API. 0 takes a free one."),
+  GATEWAY_PORT: port.default(8083).describe("Port of the gateway, the one address of all projects. 0 takes a free one."),
+  POSTGRES_PORT: port.default(5435).describe("Port of the embedded PostgreSQL. 0 takes a free one."),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
+    .optional()
+    .describe("Superuser on an existing PostgreSQL 15–18, used instead of the embedded one."),
+  SUPALOVE_PUBLIC_GATEWAY_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("Base URL by which people reach the gateway, when it is not http://localhost:<GATEWAY_PORT>."),
+  SUPALOVE_BASE_DOMAIN: z
+    .string()
+    .default("localhost")
+    .describe("Projects are also reached as <ref>.<base domain>."),
+  SUPALOVE_MASTER_KEY: z
+    .string()
+    .optional()
+    .describe("Master key of the secrets (base64, 32 bytes). Unset: a 0600 file in the data folder, made on first start."),
+  SUPALOVE_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info").describe("Least level logged."),
+  SUPALOVE_URL: z.url().optional().describe("Command line: control plane to talk to instead of the local one."),
+  SUPALOVE_TOKEN: z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
+});
+
+export interface Environment {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly host: string;
+  readonly controlPlanePort: number;
+  readonly gatewayPort: number;
+  readonly postgresPort: number;
+  readonly databaseUrl: string | undefined;
+  readonly publicGatewayUrl: string | undefined;
+  readonly baseDomain: string;
+  readonly masterKey: string | undefined;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly controlPlaneUrl: string | undefined;
+  readonly token: string | undefined;
+}
+
+/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
+export class EnvironmentError extends Error {}
+
+/** @throws {EnvironmentError} */
+export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  const parsed = ENVIRONMENT.safeParse(given);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
+  }
+  const values = parsed.data;
+  return {
+    dataDir: resolve(values.SUPALOVE_DATA_DIR),
+    host: values.SUPALOVE_HOST,
+    controlPlanePort: values.CONTROL_PLANE_PORT,
+    gatewayPort: values.GATEWAY_PORT,
+    postgresPort: values.POSTGRES_PORT,
+    databaseUrl: values.DATABASE_URL,
+    publicGatewayUrl: values.SUPALOVE_PUBLIC_GATEWAY_URL?.replace(/\/+$/, ""),
+    baseDomain: values.SUPALOVE_BASE_DOMAIN,
+    masterKey: values.SUPALOVE_MASTER_KEY,
+    logLevel: values.SUPALOVE_LOG_LEVEL,
+    controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
+    token: values.SUPALOVE_TOKEN,
+  };
+}
+
+/** Rows of the printed table: name, default, meaning. */
+export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
+  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
+    const fallback = schema.safeParse(undefined).data;
+    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
+  });
+}

@@ -16,7 +16,9 @@ const ENVIRONMENT = z.object({
     .default("127.0.0.1")
     .describe("Address the control plane and the gateway listen on; 0.0.0.0 opens them to the network."),
   CONTROL_PLANE_PORT: port.default(8000).describe("Port of the GraphQL API. 0 takes a free one."),
-  GATEWAY_PORT: port.default(8083).describe("Port of the gateway, the one address of all projects. 0 takes a free one."),
+  GATEWAY_PORT: port
+    .default(8083)
+    .describe("Port of the gateway, the one address of all projects. 0 takes a free one."),
   POSTGRES_PORT: port.default(5435).describe("Port of the embedded PostgreSQL. 0 takes a free one."),
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
@@ -26,15 +28,17 @@ const ENVIRONMENT = z.object({
     .url({ protocol: /^https?$/ })
     .optional()
     .describe("Base URL by which people reach the gateway, when it is not http://localhost:<GATEWAY_PORT>."),
-  SUPALOVE_BASE_DOMAIN: z
-    .string()
-    .default("localhost")
-    .describe("Projects are also reached as <ref>.<base domain>."),
+  SUPALOVE_BASE_DOMAIN: z.string().default("localhost").describe("Projects are also reached as <ref>.<base domain>."),
   SUPALOVE_MASTER_KEY: z
     .string()
     .optional()
-    .describe("Master key of the secrets (base64, 32 bytes). Unset: a 0600 file in the data folder, made on first start."),
-  SUPALOVE_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info").describe("Least level logged."),
+    .describe(
+      "Master key of the secrets (base64, 32 bytes). Unset: a 0600 file in the data folder, made on first start.",
+    ),
+  SUPALOVE_LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least level logged."),
   SUPALOVE_URL: z.url().optional().describe("Command line: control plane to talk to instead of the local one."),
   SUPALOVE_TOKEN: z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
 });

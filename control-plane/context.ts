@@ -1,0 +1,31 @@
+/** What a resolver works with: the process's parts, and who asks. One a request; a subscription keeps its own. */
+import type { ClusterConnections } from "./clusters/cluster-connections.ts";
+import type { Database } from "./database.ts";
+import type { Events } from "./events.ts";
+import type { Logger } from "./logger.ts";
+import type { Provisioner } from "./provisioning/provisioner.ts";
+import type { PublicUrls } from "./public-urls.ts";
+import type { Vault } from "./secrets/vault.ts";
+import type { Viewer } from "./viewer.ts";
+
+/** The parts that all requests of an instance share. */
+export interface Services {
+  readonly database: Database;
+  readonly events: Events;
+  readonly vault: Vault;
+  readonly provisioner: Provisioner;
+  readonly clusters: ClusterConnections;
+  readonly publicUrls: PublicUrls;
+  /** Milliseconds since the epoch: the one clock, so that tests can turn it. */
+  readonly now: () => number;
+}
+
+export interface GraphqlContext extends Services {
+  readonly viewer: Viewer | null;
+  /** As far as proxies are trusted; for the audit log and the rate limits. */
+  readonly clientAddress: string;
+  readonly requestId: string;
+  /** Carries the request id. */
+  readonly logger: Logger;
+  readonly request: Request;
+}

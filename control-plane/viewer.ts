@@ -1,0 +1,22 @@
+/** Who asks. Null, where a viewer may be absent, is an anonymous request. */
+import type { Audience } from "./client/config-snapshot.ts";
+
+export type Viewer = AccountViewer | ServiceViewer;
+
+export interface AccountViewer {
+  readonly kind: "account";
+  readonly accountId: string;
+  readonly email: string;
+  /** The first sign-up: administers clusters and acts as owner of every organization. */
+  readonly isInstanceOwner: boolean;
+  readonly tokenKind: "session" | "access-token";
+  /** SHA-256 of the token: by it a long-lived subscription finds out that its credential was revoked. */
+  readonly credentialHash: Buffer;
+}
+
+/** A gateway or a data-plane process: reads config snapshots of its audience and nothing else. */
+export interface ServiceViewer {
+  readonly kind: "service";
+  readonly audience: Audience;
+  readonly name: string;
+}

@@ -6,7 +6,8 @@
 import pg from "pg";
 import { clientConfig, type Queryable } from "./database.ts";
 import type { Logger } from "./logger.ts";
-import type { OperationKind, ProjectState } from "./projects/project-state.ts";
+import type { ProjectState } from "./provisioning/lifecycle.ts";
+import type { OperationKind } from "./provisioning/operation.ts";
 
 export type ControlPlaneEvent =
   | { readonly topic: "project-state"; ref: string; organizationId: string; state: ProjectState }

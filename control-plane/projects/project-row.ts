@@ -1,7 +1,7 @@
 /** The row of table `projects` as the rest of the control plane reads it. */
 import type { ProjectRef } from "../client/config-snapshot.ts";
 import type { Queryable } from "../database.ts";
-import type { ProjectState } from "./project-state.ts";
+import type { ProjectState } from "../provisioning/lifecycle.ts";
 
 export interface ProjectRow {
   readonly ref: ProjectRef;

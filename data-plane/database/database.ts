@@ -24,6 +24,12 @@ export interface StatementResult {
   readonly rows: readonly (readonly (string | null)[])[];
   /** Command tag, such as `SELECT 1` or `UPDATE 3`. */
   readonly command: string;
+  readonly rowCount: number;
+  /**
+   * One value as the bytes that came over the wire (UTF-8), neither decoded nor copied: for a body that is passed through.
+   * @throws {RangeError} when there is no such row or column.
+   */
+  bytes(row: number, column: number): Buffer | null;
 }
 
 /** How a pipeline's transaction is opened and ended. Left out: implicit transaction, committed by its single Sync. */
@@ -120,5 +126,13 @@ export class DatabaseError extends Error {
 /** No connection of the budget came free in time. */
 export class PoolTimeout extends Error {}
 
-/** The connection could not be made or broke; the statement may or may not have run. */
-export class ConnectionLost extends Error {}
+/** The connection could not be made or broke; `cause` is the server's last word or the socket's error. */
+export class ConnectionLost extends Error {
+  /** False: nothing had been sent, so it may be run again. True: it may or may not have run. */
+  readonly sent: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly sent: boolean }) {
+    super(message, options);
+    this.sent = options.sent;
+  }
+}

@@ -38,6 +38,11 @@ const MAX_QUEUED_EVENTS = 1000;
 const FIRST_RECONNECT_MS = 100;
 const LAST_RECONNECT_MS = 10_000;
 
+/** {@link Events.publish} for code that has only the transaction: publishing needs no connection of its own. */
+export async function publishEvent(tx: Queryable, event: PublishedEvent): Promise<void> {
+  await tx.query("/* publishEvent */ select pg_notify($1, $2)", [CHANNEL, JSON.stringify(event)]);
+}
+
 export interface PostgresEvents extends Events {
   /** Resolves once LISTEN is established. */
   start(): Promise<void>;
@@ -69,7 +74,7 @@ class ListeningEvents implements PostgresEvents {
   }
 
   async publish(tx: Queryable, event: PublishedEvent): Promise<void> {
-    await tx.query("/* publishEvent */ select pg_notify($1, $2)", [CHANNEL, JSON.stringify(event)]);
+    await publishEvent(tx, event);
   }
 
   subscribe(filter: (event: PublishedEvent) => boolean): EventStream {

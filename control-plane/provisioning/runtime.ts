@@ -1,0 +1,16 @@
+/** What makes projects of one plan run. The engine around it (queue, leases, retries, states) is the same for every plan. */
+import type { OperationKind, ProvisionedProject } from "./operation.ts";
+import type { Step } from "./step-runner.ts";
+
+export interface Runtime {
+  /**
+   * The steps of one run, made anew for each run, so that they may share what they have read in closures.
+   * A step relies only on what earlier steps have left in databases: the run may have been begun by another process.
+   */
+  steps(kind: OperationKind, project: ProvisionedProject): readonly Step[];
+  /** Ends what the runtime itself has started (worker threads). */
+  close(): Promise<void>;
+}
+
+/** A plan without a runtime is refused before anything is recorded. */
+export type Runtimes = Readonly<Partial<Record<ProvisionedProject["plan"], Runtime>>>;

@@ -1,4 +1,6 @@
 /** What a resolver works with: the process's parts, and who asks. One a request; a subscription keeps its own. */
+import type { PasswordHashing } from "./accounts/password-hashing.ts";
+import type { SignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ClusterConnections } from "./clusters/cluster-connections.ts";
 import type { Database } from "./database.ts";
 import type { Events } from "./events.ts";
@@ -16,8 +18,22 @@ export interface Services {
   readonly provisioner: Provisioner;
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;
+  readonly passwords: PasswordHashing;
+  readonly signInLimits: SignInLimits;
+  readonly settings: InstanceSettings;
   /** Milliseconds since the epoch: the one clock, so that tests can turn it. */
   readonly now: () => number;
+}
+
+/** What the operator has chosen for the whole installation. */
+export interface InstanceSettings {
+  readonly version: string;
+  /** Whether anybody may make an account; otherwise only the first one and people with an invitation. */
+  readonly openSignUp: boolean;
+  /** Most projects that one organization may have. */
+  readonly maxProjectsPerOrganization: number;
+  /** Session cookies carry `Secure`: when the dashboard is reached by https. */
+  readonly secureCookies: boolean;
 }
 
 export interface GraphqlContext extends Services {
@@ -28,4 +44,6 @@ export interface GraphqlContext extends Services {
   /** Carries the request id. */
   readonly logger: Logger;
   readonly request: Request;
+  /** Adds a Set-Cookie header to the response. */
+  readonly setCookie: (header: string) => void;
 }

@@ -12,6 +12,8 @@ export interface AccountViewer {
   readonly tokenKind: "session" | "access-token";
   /** SHA-256 of the token: by it a long-lived subscription finds out that its credential was revoked. */
   readonly credentialHash: Buffer;
+  /** Null for an access token without an end. */
+  readonly expiresAt: Date | null;
 }
 
 /** A gateway or a data-plane process: reads config snapshots of its audience and nothing else. */

@@ -1,0 +1,143 @@
+/**
+ * bcrypt in worker threads: one hash costs some 75 ms of CPU, which would stop every other request of the process.
+ * Threads start on demand and end when idle; the queue is bounded, so that a flood of sign-ins is refused instead of
+ * piling up.
+ */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { InvalidInput, RateLimited } from "../errors.ts";
+
+/** 2^10 rounds: what Supabase's auth uses too. */
+export const BCRYPT_COST = 10;
+const MIN_PASSWORD_LENGTH = 8;
+/** bcrypt reads no further; a longer password would be cut without a word. */
+const MAX_PASSWORD_BYTES = 72;
+const MAX_QUEUED_JOBS = 100;
+const IDLE_TIMEOUT_MS = 30_000;
+const BUSY_RETRY_SECONDS = 5;
+
+/** A hash of no password anybody has, of the same cost: compared with when there is no account, so that it takes as long. */
+const UNKNOWN_ACCOUNT_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZQ8b7fFz1vVQm1yQpJrYQf2bY9xk5K";
+
+export interface PasswordHashing {
+  /** @throws {RateLimited} when too many wait already. */
+  hash(password: string): Promise<string>;
+  /** Takes the same time whether there is a hash or not; false for null. @throws {RateLimited} as above. */
+  verify(password: string, hash: string | null): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** @throws {InvalidInput} too short, or longer than bcrypt reads. */
+export function checkNewPassword(field: string, password: string): void {
+  if (password.length < MIN_PASSWORD_LENGTH) {
+    throw new InvalidInput(field, `a password has at least ${MIN_PASSWORD_LENGTH} characters`);
+  }
+  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) {
+    throw new InvalidInput(field, `a password has at most ${MAX_PASSWORD_BYTES} bytes`);
+  }
+}
+
+export type PasswordJob =
+  | { readonly kind: "hash"; readonly password: string; readonly cost: number }
+  | { readonly kind: "verify"; readonly password: string; readonly hash: string };
+export type PasswordResult = { readonly value: string | boolean } | { readonly error: string };
+
+interface QueuedJob {
+  readonly job: PasswordJob;
+  resolve(value: string | boolean): void;
+  reject(error: Error): void;
+}
+
+/** @param threads At most so many at once; one core stays for the event loop when there are several. */
+export function createPasswordHashing(threads: number = Math.max(1, availableParallelism() - 1)): PasswordHashing {
+  return new WorkerPool(threads);
+}
+
+class WorkerPool implements PasswordHashing {
+  readonly #maxThreads: number;
+  readonly #idle: Worker[] = [];
+  readonly #busy = new Map<Worker, QueuedJob>();
+  readonly #queue: QueuedJob[] = [];
+  #idleTimer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(maxThreads: number) {
+    this.#maxThreads = maxThreads;
+  }
+
+  async hash(password: string): Promise<string> {
+    return String(await this.#run({ kind: "hash", password, cost: BCRYPT_COST }));
+  }
+
+  async verify(password: string, hash: string | null): Promise<boolean> {
+    const matches = await this.#run({ kind: "verify", password, hash: hash ?? UNKNOWN_ACCOUNT_HASH });
+    return hash !== null && matches === true;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#idleTimer) clearTimeout(this.#idleTimer);
+    const closed = new Error("password hashing was closed");
+    for (const { reject } of [...this.#queue.splice(0), ...this.#busy.values()]) reject(closed);
+    const workers = [...this.#idle.splice(0), ...this.#busy.keys()];
+    this.#busy.clear();
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  #run(job: PasswordJob): Promise<string | boolean> {
+    if (this.#closed) return Promise.reject(new Error("password hashing was closed"));
+    if (this.#queue.length >= MAX_QUEUED_JOBS) {
+      return Promise.reject(new RateLimited(BUSY_RETRY_SECONDS, "the server is busy, try again in a moment"));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job, resolve, reject });
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    if (this.#queue.length === 0) return;
+    const worker = this.#idle.pop() ?? (this.#busy.size < this.#maxThreads ? this.#startWorker() : undefined);
+    const next = worker && this.#queue.shift();
+    if (!next) return;
+    this.#busy.set(worker, next);
+    worker.ref(); // a process must not end in the middle of a hash; an idle thread must not keep it alive
+    worker.postMessage(next.job);
+  }
+
+  #startWorker(): Worker {
+    const worker = new Worker(new URL("./password-worker.ts", import.meta.url));
+    worker.on("message", (result: PasswordResult) => this.#finish(worker, result));
+    worker.on("error", (error) => {
+      this.#forget(worker)?.reject(error);
+      this.#dispatch();
+    });
+    return worker;
+  }
+
+  #finish(worker: Worker, result: PasswordResult): void {
+    const done = this.#busy.get(worker);
+    this.#busy.delete(worker);
+    this.#idle.push(worker);
+    worker.unref();
+    if ("error" in result) done?.reject(new Error(result.error));
+    else done?.resolve(result.value);
+    this.#dispatch();
+    this.#endIdleWorkersLater();
+  }
+
+  #forget(worker: Worker): QueuedJob | undefined {
+    const running = this.#busy.get(worker);
+    this.#busy.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
+    return running;
+  }
+
+  #endIdleWorkersLater(): void {
+    if (this.#idleTimer) clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      for (const worker of this.#idle.splice(0)) void worker.terminate();
+    }, IDLE_TIMEOUT_MS).unref();
+  }
+}

@@ -1,0 +1,165 @@
+/** A shared project's database through its life: made, opened, paused, dropped. */
+import pg from "pg";
+import type { ClusterRoles } from "./bootstrap.ts";
+import { projectAuthenticatorName, projectDatabaseName, projectUserName, REPLICATION_ROLE } from "./names.ts";
+import { databaseExists, type Template } from "./template.ts";
+
+/** Client backends of both logins together; superusers and the replication login's walsenders are not counted. */
+const CONNECTION_LIMIT = 60;
+
+const OBJECT_IN_USE = "55006";
+const DUPLICATE_DATABASE = "42P04";
+const CREATE_ATTEMPTS = 5;
+const TERMINATE_TIMEOUT_MS = 10_000;
+
+/**
+ * Copies the template and opens the copy to exactly the project's two logins and the replication login. Idempotent: an
+ * existing database is only brought to the same grants and settings. The copy takes no connections until PUBLIC is shut
+ * out: between the two any other tenant could step in and stay, as CONNECT is only asked for at the start of a session.
+ * About 60 ms. @param client superuser connection to database `postgres`, not in a transaction; after ensureProjectRoles.
+ * @throws pg.DatabaseError with code `3D000` when the template is gone: call ensureTemplate again.
+ */
+export async function ensureProjectDatabase(client: pg.ClientBase, ref: string, template: Template): Promise<void> {
+  const database = projectDatabaseName(ref);
+  const user = projectUserName(ref);
+  const authenticator = projectAuthenticatorName(ref);
+  await dropIfInvalid(client, database);
+  if (!(await databaseExists(client, database))) await copyTemplate(client, database, user, template);
+  // One simple query is one transaction: the database opens with all of its walls up, or not at all.
+  await client.query(`/* ensureProjectDatabase */
+    alter database ${database} owner to ${user};
+    revoke all on database ${database} from public;
+    grant connect on database ${database} to ${user}, ${authenticator}, ${REPLICATION_ROLE};
+    alter database ${database} set search_path = "$user", public, extensions;
+    alter database ${database} set timezone = 'UTC';
+    alter database ${database} set "app.settings.jwt_exp" = '3600';
+    alter database ${database} with connection limit ${CONNECTION_LIMIT} allow_connections true;`);
+}
+
+async function copyTemplate(client: pg.ClientBase, database: string, owner: string, template: Template): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query(`/* copyTemplate */ create database ${database} owner ${owner}
+        template ${template.name} strategy wal_log allow_connections false`);
+      return;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      if (error.code === DUPLICATE_DATABASE) return;
+      // An autovacuum worker in the template makes PostgreSQL wait 5 s and then refuse.
+      if (error.code !== OBJECT_IN_USE || attempt === CREATE_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** A DROP DATABASE that was cut off leaves a database that nobody can use: `datconnlimit` -2. */
+async function dropIfInvalid(client: pg.ClientBase, database: string): Promise<void> {
+  const { rowCount } = await client.query(
+    "/* dropIfInvalid */ select from pg_database where datname = $1 and datconnlimit = -2",
+    [database],
+  );
+  if (rowCount) await client.query(`/* dropIfInvalid */ drop database if exists ${database}`);
+}
+
+/**
+ * What only can be said inside the new database, as it names a role the template cannot know: what the project's user
+ * makes in `public` is reachable by the API roles, as what Supabase's `postgres` makes. Idempotent; one round trip.
+ * @param session superuser session in the project's database (ClusterConnections.projectAdmin).
+ */
+export async function grantProject(session: pg.ClientBase, ref: string, roles: ClusterRoles): Promise<void> {
+  const user = projectUserName(ref);
+  const grantees = `${roles.postgresGroup}, anon, authenticated, service_role`;
+  await session.query(`/* grantProject */
+    alter default privileges for role ${user} in schema public grant all on tables to ${grantees};
+    alter default privileges for role ${user} in schema public grant all on sequences to ${grantees};
+    alter default privileges for role ${user} in schema public grant all on functions to ${grantees};`);
+}
+
+/**
+ * Shuts the project's database: its logins may not log in, its sessions are ended. Idempotent. Superuser sessions may
+ * still enter, for migrations. @throws when sessions are still there after ten seconds.
+ */
+export async function pauseProject(client: pg.ClientBase, ref: string): Promise<void> {
+  const database = projectDatabaseName(ref);
+  // NOLOGIN is the wall: the owner could lift a limit of his database from a session that is not ended yet.
+  await client.query(`/* pauseProject */
+    alter role ${projectUserName(ref)} nologin;
+    alter role ${projectAuthenticatorName(ref)} nologin;
+    revoke connect on database ${database} from ${REPLICATION_ROLE};
+    alter database ${database} with connection limit 0;`);
+  await terminateSessions(client, database);
+}
+
+/** The opposite of {@link pauseProject}. Idempotent. */
+export async function resumeProject(client: pg.ClientBase, ref: string): Promise<void> {
+  const database = projectDatabaseName(ref);
+  await client.query(`/* resumeProject */
+    revoke all on database ${database} from public;
+    grant connect on database ${database} to ${REPLICATION_ROLE};
+    alter database ${database} with connection limit ${CONNECTION_LIMIT} allow_connections true;
+    alter role ${projectUserName(ref)} login;
+    alter role ${projectAuthenticatorName(ref)} login;`);
+}
+
+/**
+ * Ends all sessions that are not a superuser's, walsenders and their temporary slots included; new ones may come at
+ * once, unless the project is paused. Enough for "restart". @throws when some are still there after ten seconds.
+ */
+export async function terminateProjectSessions(client: pg.ClientBase, ref: string): Promise<void> {
+  await client.query(
+    "/* terminateProjectSessions */ select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
+    [projectDatabaseName(ref)],
+  );
+}
+
+/**
+ * Drops the project's database and its replication slots, with whoever is connected. Idempotent, also on a half-made
+ * project. The realtime service should have let go of the project, but need not.
+ */
+export async function dropProjectDatabase(client: pg.ClientBase, ref: string): Promise<void> {
+  const database = projectDatabaseName(ref);
+  await dropIfInvalid(client, database);
+  if (!(await databaseExists(client, database))) return;
+  // An active slot stops even DROP … WITH (FORCE): first nobody may come back, then everybody leaves.
+  await client.query(
+    `/* dropProjectDatabase */ alter database ${database} with is_template false allow_connections false`,
+  );
+  await terminateSessions(client, database);
+  await client.query(
+    `/* dropProjectDatabase */ select pg_drop_replication_slot(slot_name) from pg_replication_slots
+     where database = $1 and not active`,
+    [database],
+  );
+  await client.query(`/* dropProjectDatabase */ drop database if exists ${database} with (force)`);
+}
+
+async function terminateSessions(client: pg.ClientBase, database: string): Promise<void> {
+  const deadline = Date.now() + TERMINATE_TIMEOUT_MS;
+  for (;;) {
+    const { rowCount } = await client.query(
+      `/* terminateSessions */ select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
+       where a.datname = $1 and not r.rolsuper`,
+      [database],
+    );
+    if (rowCount === 0) return;
+    if (Date.now() > deadline) throw new Error(`${rowCount} sessions of ${database} do not end`);
+    await new Promise((resume) => setTimeout(resume, 10));
+  }
+}
+
+/**
+ * Everything in the cluster that bears the project's name: `database …`, `role …`, `slot …`, `setting …`, `grant …`.
+ * Empty after a complete deletion; for tests and for the operator.
+ */
+export async function projectLeftovers(client: pg.ClientBase, ref: string): Promise<string[]> {
+  const { rows } = await client.query<{ leftover: string }>(
+    `/* projectLeftovers */
+     select 'database ' || datname as leftover from pg_database where datname = $1
+     union all select 'role ' || rolname from pg_roles where rolname = any ($2)
+     union all select 'slot ' || slot_name from pg_replication_slots where database = $1
+     union all select 'session ' || usename || '/' || datname from pg_stat_activity
+       where datname = $1 or usename = any ($2)
+     order by 1`,
+    [projectDatabaseName(ref), [projectUserName(ref), projectAuthenticatorName(ref)]],
+  );
+  return rows.map(({ leftover }) => leftover);
+}

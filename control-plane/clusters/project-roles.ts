@@ -1,0 +1,127 @@
+/** The two login roles of a shared project. */
+import pg from "pg";
+import type { ClusterRoles } from "./bootstrap.ts";
+import { API_ROLES, projectAuthenticatorName, projectUserName, SERVICE_OWNER_ROLES } from "./names.ts";
+import { scramVerifier } from "./scram.ts";
+import type { ConnectToDatabase } from "./template.ts";
+
+export interface ProjectPasswords {
+  /** At least 8 printable ASCII characters, as the other. */
+  readonly userPassword: string;
+  readonly authenticatorPassword: string;
+}
+
+/** What one project may take of a shared cluster. Tenants can change none of these, except the timeouts of a session. */
+export const ROLE_LIMITS = {
+  userConnections: 20,
+  authenticatorConnections: 50,
+  /** Bytes of temporary files a session may hold: sorts and hashes that do not fit into memory. */
+  tempFileLimit: "1GB",
+} as const;
+
+/**
+ * Makes both logins, or brings existing ones to the same state, passwords included. Idempotent.
+ * - `project_<ref>_user`: owner of the database, inherits the postgres group; its own role name in `current_user`.
+ *   BYPASSRLS as Supabase's `postgres` has it: pg_dump and definer functions need it, and inside his own database the
+ *   tenant could SET ROLE service_role anyway. It may also become the authenticator, to store `pgrst.*` settings for it.
+ * - `project_<ref>_authenticator`: NOINHERIT, may become the API roles and the service owners. It can do nothing as itself.
+ * One round trip, about 5 ms. @param client superuser connection to database `postgres`.
+ */
+export async function ensureProjectRoles(
+  client: pg.ClientBase,
+  ref: string,
+  roles: ClusterRoles,
+  passwords: ProjectPasswords,
+): Promise<void> {
+  const user = projectUserName(ref);
+  const authenticator = projectAuthenticatorName(ref);
+  const [userVerifier, authenticatorVerifier] = await Promise.all([
+    scramVerifier(passwords.userPassword),
+    scramVerifier(passwords.authenticatorPassword),
+  ]);
+  const { rows } = await client.query<{ version: number }>(
+    "/* ensureProjectRoles */ select current_setting('server_version_num')::int as version",
+  );
+  // Before 16 whether a member inherits is the member's attribute alone; from 16 on each grant says it.
+  const explicit = (rows[0]?.version ?? 0) >= 160000;
+  const inherit = explicit ? "with inherit true" : "";
+  const noInherit = explicit ? "with inherit false, set true" : "";
+  const powerless = "login nosuperuser nocreaterole nocreatedb noreplication";
+  // Several statements in one simple query are one transaction.
+  await client.query(`/* ensureProjectRoles */
+    do $do$ begin
+      if not exists (select from pg_roles where rolname = '${user}') then create role ${user}; end if;
+      if not exists (select from pg_roles where rolname = '${authenticator}') then create role ${authenticator}; end if;
+    end $do$;
+    alter role ${user} ${powerless} inherit bypassrls connection limit ${ROLE_LIMITS.userConnections} password '${userVerifier}';
+    alter role ${authenticator} ${powerless} noinherit nobypassrls connection limit ${ROLE_LIMITS.authenticatorConnections} password '${authenticatorVerifier}';
+    grant ${roles.postgresGroup} to ${user} ${inherit};
+    grant ${authenticator} to ${user} ${noInherit};
+    grant ${[...API_ROLES, ...SERVICE_OWNER_ROLES].join(", ")} to ${authenticator} ${noInherit};
+    alter role ${user} set statement_timeout = '2min';
+    alter role ${user} set idle_in_transaction_session_timeout = '5min';
+    alter role ${user} set temp_file_limit = '${ROLE_LIMITS.tempFileLimit}';
+    alter role ${authenticator} set statement_timeout = '8s';
+    alter role ${authenticator} set lock_timeout = '8s';
+    alter role ${authenticator} set idle_in_transaction_session_timeout = '60s';
+    alter role ${authenticator} set temp_file_limit = '${ROLE_LIMITS.tempFileLimit}';`);
+}
+
+/** New password of `project_<ref>_user`; open sessions go on. */
+export async function setUserPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
+  await setPassword(client, projectUserName(ref), password);
+}
+
+/** New password of `project_<ref>_authenticator`; the services need it in their snapshot at once. */
+export async function setAuthenticatorPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
+  await setPassword(client, projectAuthenticatorName(ref), password);
+}
+
+async function setPassword(client: pg.ClientBase, role: string, password: string): Promise<void> {
+  await client.query(`/* setPassword */ alter role ${role} password '${await scramVerifier(password)}'`);
+}
+
+/** How often another tenant may get in between with a grant to the role before the drop gives up. */
+const DROP_ATTEMPTS = 5;
+const DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
+
+/**
+ * Drops both logins and whatever refers to them anywhere in the cluster: any tenant can write `grant select on mine to
+ * project_<ref>_user` in his own database, and PostgreSQL then refuses to drop the role. After dropProjectDatabase;
+ * idempotent. @param connect as superuser with the pinned options: it enters databases of other tenants.
+ */
+export async function dropProjectRoles(client: pg.ClientBase, connect: ConnectToDatabase, ref: string): Promise<void> {
+  for (const role of [projectUserName(ref), projectAuthenticatorName(ref)]) {
+    await client.query(`/* dropProjectRoles */ do $do$ begin
+      if exists (select from pg_roles where rolname = '${role}' and rolcanlogin) then alter role ${role} nologin; end if;
+    end $do$`);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await client.query(`/* dropProjectRoles */ drop role if exists ${role}`);
+        break;
+      } catch (error) {
+        const dependent = error instanceof pg.DatabaseError && error.code === DEPENDENT_OBJECTS_STILL_EXIST;
+        if (!dependent || attempt === DROP_ATTEMPTS) throw error;
+        await dropOwnedElsewhere(client, connect, role);
+      }
+    }
+  }
+}
+
+/** DROP OWNED also takes away the role's grants, policies and default privileges in that database and on shared objects. */
+async function dropOwnedElsewhere(client: pg.ClientBase, connect: ConnectToDatabase, role: string): Promise<void> {
+  const { rows } = await client.query<{ datname: string }>(
+    `/* dropOwnedElsewhere */ select distinct coalesce(d.datname, current_database()) as datname
+     from pg_shdepend s left join pg_database d on d.oid = s.dbid
+     where s.refclassid = 'pg_authid'::regclass and s.refobjid = to_regrole($1)::oid`,
+    [role],
+  );
+  for (const { datname } of rows) {
+    const session = await connect(datname);
+    try {
+      await session.query(`/* dropOwnedElsewhere */ drop owned by ${role} cascade`);
+    } finally {
+      await session.end();
+    }
+  }
+}

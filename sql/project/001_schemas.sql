@@ -1,0 +1,33 @@
+-- What every project database holds. Run by a superuser in a new template, and again in existing projects when a file
+-- changed: every statement is re-runnable, and safe in a database whose tenant is hostile (sql/README.md).
+
+create schema if not exists extensions;
+create schema if not exists auth;
+create schema if not exists storage;
+create schema if not exists realtime;
+create schema if not exists graphql_public;
+
+-- The project's user inherits the group, so both may create in public, drop it and make it anew.
+alter schema public owner to :"postgres_group";
+revoke all on schema public from public;
+grant usage on schema public to anon, authenticated, service_role;
+grant usage on schema extensions, auth, storage, realtime, graphql_public to :"postgres_group", anon, authenticated, service_role;
+
+alter default privileges for role :"postgres_group" in schema public
+  grant all on tables to :"postgres_group", anon, authenticated, service_role;
+alter default privileges for role :"postgres_group" in schema public
+  grant all on sequences to :"postgres_group", anon, authenticated, service_role;
+alter default privileges for role :"postgres_group" in schema public
+  grant all on functions to :"postgres_group", anon, authenticated, service_role;
+
+create extension if not exists "uuid-ossp" schema extensions;
+create extension if not exists pgcrypto schema extensions;
+
+do $publication$
+begin
+  if not exists (select from pg_publication where pubname = 'supabase_realtime') then
+    create publication supabase_realtime;
+    alter publication supabase_realtime owner to :"postgres_group";
+  end if;
+end
+$publication$;

@@ -1,0 +1,244 @@
+/** Every setting that a project may change. Bytes, seconds and counts are whole numbers. */
+
+import { z } from "zod";
+import type { AuthSettings, ProjectLimits, RestSettings, StorageSettings } from "../client/config-snapshot.ts";
+import {
+  choice,
+  type Fields,
+  flag,
+  integer,
+  optionalInteger,
+  optionalText,
+  type SettingsOf,
+  text,
+  textMap,
+  texts,
+} from "./settings-field.ts";
+import {
+  appSettings,
+  corsOrigin,
+  customHost,
+  exposedSchemaName,
+  functionName,
+  hoistedSettingName,
+  jsonPath,
+  redirectGlob,
+  schemaName,
+  siteUrl,
+} from "./settings-rules.ts";
+
+const MIB = 1024 * 1024;
+const DAY_SECONDS = 24 * 3600;
+const MAX_INT = 2 ** 31 - 1;
+
+/** Names and meanings follow PostgREST's configuration keys. */
+export const REST_FIELDS = {
+  schemas: texts(
+    ["public", "graphql_public"],
+    exposedSchemaName,
+    { min: 1, max: 50 },
+    "Exposed schemas; the first is the default one (db-schemas).",
+  ),
+  extraSearchPath: texts(
+    ["public", "extensions"],
+    schemaName,
+    { max: 50 },
+    "Schemas searched after the active one (db-extra-search-path).",
+  ),
+  maxRows: optionalInteger(
+    1000,
+    { min: 0, max: MAX_INT },
+    "Most rows of one response; null for no limit (db-max-rows).",
+  ),
+  aggregatesEnabled: flag(false, "Whether requests may use sum(), avg() and the like (db-aggregates-enabled)."),
+  preRequest: optionalText(
+    functionName,
+    "Function called before each request, such as public.check_request (db-pre-request).",
+  ),
+  rootSpec: optionalText(
+    functionName,
+    "Function that answers at the root in place of the OpenAPI document (db-root-spec).",
+  ),
+  openApiMode: choice(
+    "follow-privileges",
+    ["follow-privileges", "ignore-privileges", "disabled"],
+    "What the OpenAPI document at the root shows (openapi-mode).",
+  ),
+  openApiSecurityActive: flag(false, "Whether the OpenAPI document has a security section (openapi-security-active)."),
+  planEnabled: flag(false, "Whether requests may ask for the execution plan; for debugging (db-plan-enabled)."),
+  txEnd: choice(
+    "commit",
+    ["commit", "commit-allow-override", "rollback", "rollback-allow-override"],
+    "How a request's transaction ends, and whether `Prefer: tx` may say otherwise (db-tx-end).",
+  ),
+  jwtAudience: optionalText(
+    z.string().min(1, "must not be empty").max(200, "must be at most 200 characters long"),
+    "The `aud` that tokens must carry; null accepts any (jwt-aud).",
+  ),
+  jwtRoleClaimKey: text("$.role", jsonPath, "Where a token says which role it acts as (jwt-role-claim-key)."),
+  hoistedTxSettings: texts(
+    ["statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation"],
+    hoistedSettingName,
+    { max: 50 },
+    "Settings of a called function that hold for the whole transaction (db-hoisted-tx-settings).",
+  ),
+  serverTimingEnabled: flag(false, "Whether responses carry a Server-Timing header (server-timing-enabled)."),
+  urlUseLegacyTargetNames: flag(
+    true,
+    "Whether a filter may name an embedded relation that has an alias; deprecated (url-use-legacy-target-names).",
+  ),
+  clientErrorVerbosity: choice(
+    "verbose",
+    ["verbose", "minimal"],
+    "Whether errors carry details and hints (client-error-verbosity).",
+  ),
+  appSettings: textMap(appSettings, "Texts that SQL reads by current_setting('app.settings.<name>')."),
+} satisfies Fields;
+
+/** Names and meanings follow GoTrue's environment. */
+export const AUTH_FIELDS = {
+  siteUrl: text("http://localhost:3000", siteUrl, "Where users land after confirming or signing in (SITE_URL)."),
+  uriAllowList: texts(
+    [],
+    redirectGlob,
+    { max: 100 },
+    "Further URLs that links may redirect to; globs (URI_ALLOW_LIST).",
+  ),
+  disableSignup: flag(false, "Whether only invited users and those made by an admin exist (DISABLE_SIGNUP)."),
+  jwtExpSeconds: integer(3600, { min: 5, max: 7 * DAY_SECONDS }, "Life of an access token in seconds (JWT_EXP)."),
+  emailEnabled: flag(true, "Sign-in by e-mail address (EXTERNAL_EMAIL_ENABLED)."),
+  phoneEnabled: flag(false, "Sign-in by phone number (EXTERNAL_PHONE_ENABLED)."),
+  anonymousUsersEnabled: flag(false, "Sign-in without credentials (EXTERNAL_ANONYMOUS_USERS_ENABLED)."),
+  mailerAutoconfirm: flag(
+    true,
+    "Whether a new address counts as confirmed at once (MAILER_AUTOCONFIRM). On by default while no mail transport is configured, because a confirmation could never arrive.",
+  ),
+  smsAutoconfirm: flag(false, "Whether a new phone number counts as confirmed at once (SMS_AUTOCONFIRM)."),
+  mailerSecureEmailChangeEnabled: flag(
+    true,
+    "Whether both addresses confirm a change of address (MAILER_SECURE_EMAIL_CHANGE_ENABLED).",
+  ),
+  mailerOtpExpSeconds: integer(
+    3600,
+    { min: 1, max: DAY_SECONDS },
+    "Life of a code or link in a mail, in seconds (MAILER_OTP_EXP).",
+  ),
+  mailerOtpLength: integer(6, { min: 6, max: 10 }, "Digits of a code in a mail (MAILER_OTP_LENGTH)."),
+  passwordMinLength: integer(6, { min: 6, max: 72 }, "Shortest password, in characters (PASSWORD_MIN_LENGTH)."),
+  passwordRequiredCharacters: texts(
+    [],
+    z.string().min(1, "must not be empty").max(200, "must be at most 200 characters long"),
+    { max: 10 },
+    "Sets of characters; a password needs one of each (PASSWORD_REQUIRED_CHARACTERS).",
+  ),
+  refreshTokenRotationEnabled: flag(
+    true,
+    "Whether a refresh token works once (SECURITY_REFRESH_TOKEN_ROTATION_ENABLED).",
+  ),
+  refreshTokenReuseIntervalSeconds: integer(
+    10,
+    { min: 0, max: 300 },
+    "Seconds in which a used refresh token still works, for clients that race (SECURITY_REFRESH_TOKEN_REUSE_INTERVAL).",
+  ),
+  sessionsTimeboxSeconds: optionalInteger(
+    null,
+    { min: 1, max: MAX_INT },
+    "Longest life of a session in seconds; null for no limit (SESSIONS_TIMEBOX).",
+  ),
+  sessionsInactivityTimeoutSeconds: optionalInteger(
+    null,
+    { min: 1, max: MAX_INT },
+    "Seconds without a refresh after which a session ends; null for never (SESSIONS_INACTIVITY_TIMEOUT).",
+  ),
+  sessionsSinglePerUser: flag(false, "Whether a sign-in ends the user's other sessions (SESSIONS_SINGLE_PER_USER)."),
+  updatePasswordRequireReauthentication: flag(
+    false,
+    "Whether a password change needs a recent sign-in (SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION).",
+  ),
+  updatePasswordRequireCurrentPassword: flag(
+    false,
+    "Whether a password change needs the current password (SECURITY_UPDATE_PASSWORD_REQUIRE_CURRENT_PASSWORD).",
+  ),
+  manualLinkingEnabled: flag(false, "Whether users may link further identities (SECURITY_MANUAL_LINKING_ENABLED)."),
+  auditLogEnabled: flag(true, "Whether auth.audit_log_entries is written."),
+  rateLimitsEnabled: flag(true, "Whether requests are limited by client address."),
+  rateLimitOtp: integer(
+    30,
+    { min: 1, max: 1_000_000 },
+    "Sign-ups, mails and codes by address in 5 minutes (RATE_LIMIT_OTP).",
+  ),
+  rateLimitTokenRefresh: integer(
+    150,
+    { min: 1, max: 1_000_000 },
+    "Sign-ins and refreshes by address in 5 minutes (RATE_LIMIT_TOKEN_REFRESH).",
+  ),
+  rateLimitVerify: integer(
+    30,
+    { min: 1, max: 1_000_000 },
+    "Verifications by address in 5 minutes (RATE_LIMIT_VERIFY).",
+  ),
+  rateLimitAnonymousUsers: integer(
+    30,
+    { min: 1, max: 1_000_000 },
+    "Anonymous sign-ins by address in an hour (RATE_LIMIT_ANONYMOUS_USERS).",
+  ),
+} satisfies Fields;
+
+/** @param maxima The most that this installation gives a project. */
+export function storageFields(maxima: ProjectLimits) {
+  return {
+    fileSizeLimitBytes: integer(
+      Math.min(50 * MIB, maxima.maxUploadBytes),
+      { min: 1, max: maxima.maxUploadBytes },
+      "Largest object in bytes, where its bucket sets no smaller limit. Uploads also pass the limit maxUploadBytes.",
+    ),
+  } satisfies Fields;
+}
+
+/** @param maxima The most that this installation gives a project. */
+export function limitFields(maxima: ProjectLimits) {
+  const limit = (name: keyof ProjectLimits, usual: number, description: string) =>
+    integer(Math.min(usual, maxima[name]), { min: 1, max: maxima[name] }, description);
+  return {
+    requestsPerSecond: limit(
+      "requestsPerSecond",
+      20_000,
+      "Requests a second that the gateway lets through in the long run, for each class of routes.",
+    ),
+    requestBurst: limit("requestBurst", 20_000, "Requests let through at once when there were none before."),
+    concurrentRequests: limit("concurrentRequests", 1_000, "Requests under way at a time."),
+    sockets: limit("sockets", 10_000, "Open WebSockets."),
+    maxBodyBytes: limit("maxBodyBytes", 10 * MIB, "Largest body of a REST or auth request, in bytes."),
+    maxUploadBytes: limit("maxUploadBytes", 64 * MIB, "Largest body of a storage upload with its framing, in bytes."),
+  } satisfies Fields;
+}
+
+/** What `limitFields` allows when the installation says nothing else. */
+export const DEFAULT_LIMIT_MAXIMA: ProjectLimits = {
+  requestsPerSecond: 1_000_000,
+  requestBurst: 1_000_000,
+  concurrentRequests: 100_000,
+  sockets: 1_000_000,
+  maxBodyBytes: 1024 * MIB,
+  maxUploadBytes: 1024 * 1024 * MIB,
+};
+
+export const GATEWAY_FIELDS = {
+  requireApiKey: flag(true, "Whether a request without an API key is refused; off: it acts as anon."),
+  corsOrigins: texts(["*"], corsOrigin, { max: 100 }, "Origins whose pages may call the project; * for all."),
+  customHosts: texts(
+    [],
+    customHost,
+    { max: 20 },
+    "Host names of your own that lead to the project. One host has one project.",
+  ),
+} satisfies Fields;
+
+export type GatewaySettings = SettingsOf<typeof GATEWAY_FIELDS>;
+
+// The contract with the services and this catalogue name the same settings of the same types.
+type Same<A, B> = [A, B] extends [B, A] ? true : never;
+true satisfies Same<SettingsOf<typeof REST_FIELDS>, RestSettings>;
+true satisfies Same<SettingsOf<typeof AUTH_FIELDS>, AuthSettings>;
+true satisfies Same<SettingsOf<ReturnType<typeof storageFields>>, StorageSettings>;
+true satisfies Same<SettingsOf<ReturnType<typeof limitFields>>, ProjectLimits>;

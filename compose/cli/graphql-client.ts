@@ -1,0 +1,53 @@
+/** The command line's side of the GraphQL API: queries over fetch, failures as sentences. */
+
+import type { Environment } from "../environment.ts";
+import { findLocalInstance, findOwnerToken } from "../local-instance.ts";
+import { CommandError } from "./output.ts";
+
+export interface GraphqlClient {
+  /** @throws {CommandError} what the API answered, or why it could not be reached. */
+  request<Data>(document: string, variables?: Readonly<Record<string, unknown>>): Promise<Data>;
+}
+
+interface GraphqlAnswer<Data> {
+  readonly data?: Data | null;
+  readonly errors?: readonly { readonly message: string }[];
+}
+
+export function createGraphqlClient(controlPlaneUrl: string, token: string): GraphqlClient {
+  return {
+    async request<Data>(document: string, variables: Readonly<Record<string, unknown>> = {}) {
+      const response = await fetch(`${controlPlaneUrl}/graphql`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+        body: JSON.stringify({ query: document, variables }),
+      }).catch((cause: unknown) => {
+        throw new CommandError(`The control plane at ${controlPlaneUrl} cannot be reached. Is it running?`, { cause });
+      });
+      const answer = (await response.json().catch(() => ({}))) as GraphqlAnswer<Data>;
+      if (answer.errors?.length) throw new CommandError(answer.errors.map(({ message }) => message).join("\n"));
+      if (!answer.data) throw new CommandError(`The control plane answered ${response.status} without data.`);
+      return answer.data;
+    },
+  };
+}
+
+/**
+ * SUPALOVE_URL with SUPALOVE_TOKEN when given, otherwise the stack of the data folder with its owner's token.
+ * @throws {CommandError} when neither is there.
+ */
+export function connectToControlPlane(environment: Environment): GraphqlClient {
+  if (environment.controlPlaneUrl) {
+    if (!environment.token)
+      throw new CommandError("SUPALOVE_URL needs SUPALOVE_TOKEN, a personal access token (sbp_…).");
+    return createGraphqlClient(environment.controlPlaneUrl, environment.token);
+  }
+  const instance = findLocalInstance(environment.dataDir);
+  const token = environment.token ?? findOwnerToken(environment.dataDir);
+  if (!instance || !token) {
+    throw new CommandError(
+      `No stack is running on ${environment.dataDir}. Start it with "npm start", or set SUPALOVE_URL and SUPALOVE_TOKEN.`,
+    );
+  }
+  return createGraphqlClient(instance.controlPlaneUrl, token);
+}

@@ -1,0 +1,55 @@
+/**
+ * What the standalone stack leaves in its data folder for the command line beside it: where it listens, and the
+ * owner's access token.
+ */
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where a running stack listens. The file is there only while the stack runs (or was killed). */
+export interface LocalInstance {
+  readonly pid: number;
+  readonly controlPlaneUrl: string;
+  readonly gatewayUrl: string;
+}
+
+const INSTANCE_FILE = "instance.json";
+const TOKEN_FILE = "owner-token";
+
+export function writeLocalInstance(dataDir: string, instance: LocalInstance): void {
+  writeWhole(join(dataDir, INSTANCE_FILE), `${JSON.stringify(instance, null, 2)}\n`);
+}
+
+/** Null when no stack has been started on this folder, or it ended cleanly. */
+export function findLocalInstance(dataDir: string): LocalInstance | null {
+  const text = readIfPresent(join(dataDir, INSTANCE_FILE));
+  return text === null ? null : (JSON.parse(text) as LocalInstance);
+}
+
+export function removeLocalInstance(dataDir: string): void {
+  rmSync(join(dataDir, INSTANCE_FILE), { force: true });
+}
+
+export function writeOwnerToken(dataDir: string, token: string): void {
+  writeWhole(join(dataDir, TOKEN_FILE), `${token}\n`);
+}
+
+export function findOwnerToken(dataDir: string): string | null {
+  return readIfPresent(join(dataDir, TOKEN_FILE))?.trim() ?? null;
+}
+
+/** Readable by its owner alone, and never half written. */
+function writeWhole(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text, { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}
+
+function readIfPresent(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}

@@ -155,6 +155,10 @@ export interface AuthSettings {
   readonly rateLimitTokenRefresh: number;
   readonly rateLimitVerify: number;
   readonly rateLimitAnonymousUsers: number;
+  /** Mails of the whole project in an hour; left out: 30. */
+  readonly rateLimitEmailSent?: number;
+  /** Least time between two mails of one kind to one user; left out: 60. */
+  readonly smtpMaxFrequencySeconds?: number;
 }
 
 export interface StorageSettings {

@@ -2,9 +2,11 @@
 import type { PasswordHashing } from "./accounts/password-hashing.ts";
 import type { SignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ClusterConnections } from "./clusters/cluster-connections.ts";
+import type { ConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { Database } from "./database.ts";
 import type { Events } from "./events.ts";
 import type { Logger } from "./logger.ts";
+import type { SettingsPolicy } from "./projects/settings.ts";
 import type { Provisioner } from "./provisioning/provisioner.ts";
 import type { PublicUrls } from "./public-urls.ts";
 import type { Vault } from "./secrets/vault.ts";
@@ -15,6 +17,9 @@ export interface Services {
   readonly database: Database;
   readonly events: Events;
   readonly vault: Vault;
+  readonly configSnapshots: ConfigSnapshots;
+  /** What projects may set, and the defaults. */
+  readonly settingsPolicy: SettingsPolicy;
   readonly provisioner: Provisioner;
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;

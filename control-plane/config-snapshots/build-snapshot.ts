@@ -1,0 +1,141 @@
+/** From what was read of a project to the snapshot of one audience. No I/O: the secrets in the row are opened here. */
+import { createHash } from "node:crypto";
+import type {
+  ApiKeyEntry,
+  ApiKeyRole,
+  Audience,
+  GatewaySnapshot,
+  ServiceName,
+  ServiceSnapshot,
+  ServingState,
+  SnapshotOf,
+  Upstream,
+} from "../client/config-snapshot.ts";
+import { type JwtKeySet, parseSigningKeys } from "../jwt/signing-keys.ts";
+import { effectiveSettings, type ProjectSettings, type SettingsPolicy } from "../projects/settings.ts";
+import type { ProjectState } from "../provisioning/lifecycle.ts";
+import type { PublicUrls } from "../public-urls.ts";
+import type { SystemSecret } from "../secrets/names.ts";
+import type { Vault } from "../secrets/vault.ts";
+import { SECRETS_OF_AUDIENCE, type SnapshotRow } from "./snapshot-row.ts";
+
+/** Where each service of a project is reached from the gateway. */
+export type UpstreamsOf = (project: Pick<SnapshotRow, "ref" | "plan">) => Readonly<Record<ServiceName, Upstream>>;
+
+export interface SnapshotParts {
+  readonly vault: Vault;
+  readonly publicUrls: PublicUrls;
+  readonly settingsPolicy: SettingsPolicy;
+  readonly upstreamsOf: UpstreamsOf;
+}
+
+const SERVING_STATES: Readonly<Record<ProjectState, ServingState>> = {
+  ACTIVE: "active",
+  PAUSING: "paused",
+  PAUSED: "paused",
+  CREATING: "unavailable",
+  RESUMING: "unavailable",
+  RESTARTING: "unavailable",
+  DELETING: "unavailable",
+  DELETED: "unavailable",
+  FAILED: "unavailable",
+};
+
+/**
+ * A project whose secrets are not all there yet (it is being made) is `unavailable`, with empty credentials.
+ * @throws {UnsealError} @throws {MasterKeyError} when its secrets cannot be opened.
+ */
+export function buildSnapshot<A extends Audience>(parts: SnapshotParts, audience: A, row: SnapshotRow): SnapshotOf<A>;
+export function buildSnapshot(parts: SnapshotParts, audience: Audience, row: SnapshotRow) {
+  const settings = effectiveSettings(parts.settingsPolicy, row.settings, row.customHosts);
+  const secrets = openSecrets(parts.vault, row);
+  const complete = SECRETS_OF_AUDIENCE[audience].every((name) => OPTIONAL_SECRETS.has(name) || secrets.has(name));
+  const common = {
+    projectRef: row.ref,
+    version: row.version,
+    state: complete ? SERVING_STATES[row.state] : "unavailable",
+    plan: row.plan,
+    limits: settings.limits,
+  } as const;
+  return audience === "gateway"
+    ? { ...common, ...gatewayPart(parts, row, settings, secrets) }
+    : { ...common, ...servicePart(parts, row, settings, secrets) };
+}
+
+type Secrets = ReadonlyMap<SystemSecret, string>;
+type PartOf<S> = Omit<S, "projectRef" | "version" | "state" | "plan" | "limits">;
+
+const OPTIONAL_SECRETS: ReadonlySet<SystemSecret> = new Set(["JWT_SIGNING_KEYS"]);
+
+function gatewayPart(
+  parts: SnapshotParts,
+  row: SnapshotRow,
+  { gateway }: ProjectSettings,
+  secrets: Secrets,
+): PartOf<GatewaySnapshot> {
+  const roleTokens = {
+    anon: secrets.get("GATEWAY_ANON_TOKEN") ?? "",
+    service_role: secrets.get("GATEWAY_SERVICE_ROLE_TOKEN") ?? "",
+  };
+  return {
+    audience: "gateway",
+    upstreams: parts.upstreamsOf(row),
+    apiKeys: [
+      ...row.apiKeys,
+      refusedFromOutside("anon", roleTokens.anon),
+      refusedFromOutside("service_role", roleTokens.service_role),
+    ],
+    roleTokens,
+    requireApiKey: gateway.requireApiKey,
+    corsOrigins: gateway.corsOrigins,
+    customHosts: gateway.customHosts,
+  };
+}
+
+/**
+ * Only the gateway itself sends role tokens. A function in a project's database sees request headers and can keep one;
+ * listed as a revoked legacy key, the gateway refuses it from every caller. Otherwise it would outlive a revoked key.
+ */
+function refusedFromOutside(role: ApiKeyRole, token: string): ApiKeyEntry {
+  const hash = createHash("sha256").update(token).digest("hex");
+  return { id: `role-token-${role}`, hash, role, kind: "legacy", revoked: true };
+}
+
+function servicePart(
+  parts: SnapshotParts,
+  row: SnapshotRow,
+  { rest, auth, storage }: ProjectSettings,
+  secrets: Secrets,
+): PartOf<ServiceSnapshot> {
+  const publicUrl = parts.publicUrls.projectUrl(row.ref);
+  const signingKeys = secrets.get("JWT_SIGNING_KEYS");
+  const keySet: JwtKeySet =
+    signingKeys === undefined ? { signingKey: null, verificationKeys: [] } : parseSigningKeys(signingKeys);
+  return {
+    audience: "service",
+    database: {
+      host: row.host ?? "",
+      port: row.port ?? 0,
+      database: secrets.get("POSTGRES_DB") ?? "",
+      user: secrets.get("AUTHENTICATOR_USER") ?? "",
+      password: secrets.get("AUTHENTICATOR_PASSWORD") ?? "",
+      ssl: row.ssl ?? false,
+    },
+    jwt: { secret: secrets.get("JWT_SECRET") ?? "", ...keySet, issuer: `${publicUrl}/auth/v1` },
+    publicUrl,
+    rest,
+    auth,
+    storage,
+  };
+}
+
+function openSecrets(vault: Vault, row: SnapshotRow): Secrets {
+  if (!row.dataKey) return new Map();
+  const dataKey = vault.unwrapDataKey(row.ref, row.dataKey);
+  return new Map(
+    Object.entries(row.secrets).map(([name, box]) => [
+      name as SystemSecret,
+      dataKey.open("secret", name, Buffer.from(box, "base64")),
+    ]),
+  );
+}

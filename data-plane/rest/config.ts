@@ -1,0 +1,115 @@
+/**
+ * The settings one database is served with. A project's snapshot and the environment of the standalone form
+ * (environment.ts) both become this record; nothing else in the service looks at either.
+ */
+import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+
+export type TxEnd = "commit" | "commit-allow-override" | "rollback" | "rollback-allow-override";
+export type OpenApiMode = "follow-privileges" | "ignore-privileges" | "disabled";
+
+/** Keys that verify tokens; null when there are none: sending a token is then an error of the server's set-up. */
+export type VerificationKeys = {
+  /** HMAC-SHA256 secrets, as bytes. */
+  readonly secrets: readonly { readonly key: Buffer; readonly kid: string | undefined }[];
+  /** Public keys, tried in order. */
+  readonly jwks: readonly JsonWebKey[];
+  /** A token that names a `kid` is then only checked with keys of that name; otherwise also with nameless ones. */
+  readonly strictKid: boolean;
+} | null;
+
+export interface RestConfig {
+  /** Exposed schemas, at least one; the first is the default. */
+  readonly schemas: readonly string[];
+  readonly extraSearchPath: readonly string[];
+  /** Role of requests without a token or role claim; null refuses them. */
+  readonly anonRole: string | null;
+  readonly preRequest: string | null;
+  readonly rootSpec: string | null;
+  /** Null: no limit. */
+  readonly maxRows: number | null;
+  readonly aggregatesEnabled: boolean;
+  readonly planEnabled: boolean;
+  readonly preparedStatements: boolean;
+  readonly txEnd: TxEnd;
+  readonly hoistedTxSettings: readonly string[];
+  /** Whether settings a role has in all databases apply too; on a shared cluster another tenant could make those. */
+  readonly clusterWideRoleSettings: boolean;
+  /** Roles a token may never ask for, whatever the login may become. */
+  readonly refusesRole: (role: string) => boolean;
+  readonly jwtKeys: VerificationKeys;
+  readonly jwtAudience: string | null;
+  readonly jwtRoleClaimKey: string;
+  /** Verified tokens kept; 0 turns the cache off. */
+  readonly jwtCacheMaxEntries: number;
+  readonly openApiMode: OpenApiMode;
+  readonly openApiSecurityActive: boolean;
+  /** Public base URL for the OpenAPI document; null describes the listening address. */
+  readonly openApiServerProxyUri: string | null;
+  readonly serverHost: string;
+  readonly serverPort: number;
+  /** `off` when somebody in front answers for CORS; an empty list allows every origin. */
+  readonly cors: "off" | { readonly allowedOrigins: readonly string[] };
+  readonly traceHeader: string | null;
+  readonly timingEnabled: boolean;
+  readonly urlUseLegacyTargetNames: boolean;
+  readonly errorVerbosity: "verbose" | "minimal";
+  /** `app.settings.*` without the prefix. */
+  readonly appSettings: Readonly<Record<string, string>>;
+  /** Channel of reload notifications; null turns the listener off. */
+  readonly channel: string | null;
+  /** Largest body accepted, in bytes. */
+  readonly maxBodyBytes: number;
+}
+
+export const DEFAULT_ROLE_CLAIM_KEY = "$.role";
+
+/**
+ * Logins and owners that exist beside the API roles in a project's cluster. The authenticator may become some of them
+ * for the other services; no token of a client ever may.
+ */
+const SERVICE_ROLE_NAME = /^(supabase_.*|project_.*|pg_.*|postgres|authenticator|dashboard_user|pgbouncer)$/;
+
+export function isServiceRoleName(role: string): boolean {
+  return SERVICE_ROLE_NAME.test(role);
+}
+
+/** Settings of a hosted project. The gateway in front answers for CORS; `anon` is the anonymous role as everywhere. */
+export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
+  const { rest, jwt } = snapshot;
+  return {
+    schemas: rest.schemas,
+    extraSearchPath: rest.extraSearchPath,
+    anonRole: "anon",
+    preRequest: rest.preRequest,
+    rootSpec: rest.rootSpec,
+    maxRows: rest.maxRows,
+    aggregatesEnabled: rest.aggregatesEnabled,
+    planEnabled: rest.planEnabled,
+    preparedStatements: true,
+    txEnd: rest.txEnd,
+    hoistedTxSettings: rest.hoistedTxSettings,
+    clusterWideRoleSettings: false,
+    refusesRole: isServiceRoleName,
+    jwtKeys: {
+      secrets: [{ key: Buffer.from(jwt.secret, "utf8"), kid: undefined }],
+      jwks: [...(jwt.signingKey ? [jwt.signingKey] : []), ...jwt.verificationKeys],
+      strictKid: false,
+    },
+    jwtAudience: rest.jwtAudience,
+    jwtRoleClaimKey: rest.jwtRoleClaimKey,
+    jwtCacheMaxEntries: 1000,
+    openApiMode: rest.openApiMode,
+    openApiSecurityActive: rest.openApiSecurityActive,
+    openApiServerProxyUri: `${snapshot.publicUrl}/rest/v1`,
+    serverHost: "127.0.0.1",
+    serverPort: 0,
+    cors: "off",
+    traceHeader: null,
+    timingEnabled: rest.serverTimingEnabled,
+    urlUseLegacyTargetNames: rest.urlUseLegacyTargetNames,
+    errorVerbosity: rest.clientErrorVerbosity,
+    appSettings: rest.appSettings,
+    channel: "pgrst",
+    maxBodyBytes: snapshot.limits.maxBodyBytes,
+  };
+}

@@ -96,6 +96,11 @@ export class ClusterConnections {
     this.#options = options;
   }
 
+  /** Where the cluster is, and its superuser. @throws when there is no such cluster. */
+  address(clusterId: string): Promise<ClusterAddress> {
+    return this.#options.getAddress(clusterId);
+  }
+
   /** Pool of superuser connections to database `postgres` of the cluster; one a cluster, closed by {@link close}. */
   admin(clusterId: string): Promise<pg.Pool> {
     const known = this.#pools.get(clusterId);

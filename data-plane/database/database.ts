@@ -93,7 +93,9 @@ export class DatabaseError extends Error {
   readonly table: string | undefined;
   readonly column: string | undefined;
   readonly constraint: string | undefined;
-  /** Index of the statement in its pipeline. */
+  /** The server's function that raised it; unlike the message it is never translated. */
+  readonly routine: string | undefined;
+  /** Index of the statement in its pipeline; the last one's for an error of the commit. */
   readonly statementIndex: number;
 
   constructor(fields: {
@@ -107,6 +109,7 @@ export class DatabaseError extends Error {
     table?: string | undefined;
     column?: string | undefined;
     constraint?: string | undefined;
+    routine?: string | undefined;
     statementIndex?: number;
   }) {
     super(fields.message);
@@ -119,6 +122,7 @@ export class DatabaseError extends Error {
     this.table = fields.table;
     this.column = fields.column;
     this.constraint = fields.constraint;
+    this.routine = fields.routine;
     this.statementIndex = fields.statementIndex ?? 0;
   }
 }

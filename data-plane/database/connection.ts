@@ -1,0 +1,402 @@
+/**
+ * One connection to one project's database. Batches are written one behind the other without waiting for answers;
+ * each ends with its own Sync, so each is a transaction of its own and an error in one leaves the others alone.
+ */
+import { connect, type Socket } from "node:net";
+import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
+import { type Batch, isStalePlan } from "./batch.ts";
+import { ConnectionLost, DatabaseError, type Statement } from "./database.ts";
+import { PreparedStatements } from "./prepared-statements.ts";
+import { readColumns, WireResult } from "./result.ts";
+import { databaseError, type OpenedConnection, socketTarget } from "./wire/handshake.ts";
+import { FieldReader, MessageReader, MessageTooLarge, ProtocolViolation, readErrorFields } from "./wire/reader.ts";
+import { cancelRequest, MessageWriter } from "./wire/writer.ts";
+
+/** What a connection tells the one who owns it. */
+export interface ConnectionOwner {
+  /** Something was written: call {@link Connection.flush} soon, after whatever else this turn of the loop brings. */
+  onWritten(connection: Connection): void;
+  /** A batch has ended; there may be room for the next. */
+  onBatchEnd(connection: Connection): void;
+  /** The batch failed by no fault of its own and kept nothing: send it again. */
+  onRetry(connection: Connection, batch: Batch): void;
+  /** The connection is gone. `unanswered` are the batches under way, the one that was running first. */
+  onClosed(connection: Connection, reason: Error, unanswered: readonly Batch[]): void;
+}
+
+export interface ConnectionLimits {
+  /** Prepared statements kept on the server. */
+  readonly maxPreparedStatements: number;
+  /** Rows of one batch, in bytes of the wire; beyond it the connection is closed. */
+  readonly maxResponseBytes: number;
+}
+
+/** A session setting that a statement left behind shows in one of these, which the server reports unasked. */
+const SESSION_PARAMETERS = ["client_encoding", "standard_conforming_strings", "DateStyle", "TimeZone"] as const;
+const CANCEL_TIMEOUT_MS = 5000;
+
+const ROLLBACK: Statement = { text: "/* pipeline */ rollback", values: [], prepare: false };
+
+export class Connection {
+  readonly processId: number;
+  /** When the batch at the head began to run, by `now()`. */
+  headSince = 0;
+  /** When the last batch ended. */
+  idleSince: number;
+  readonly openedAt: number;
+  /** Takes no further batches; closed by its owner when it is empty. */
+  isRetiring = false;
+  isClosed = false;
+
+  private readonly socket: Socket;
+  private readonly secretKey: Buffer;
+  private readonly parameters: Map<string, string>;
+  private readonly initialParameters: ReadonlyMap<string, string>;
+  private readonly owner: ConnectionOwner;
+  private readonly limits: ConnectionLimits;
+  private readonly now: () => number;
+  private readonly address: DatabaseAddress;
+  private readonly reader: MessageReader;
+  private readonly writer = new MessageWriter();
+  private readonly prepared: PreparedStatements;
+  private readonly queue: Batch[] = [];
+  /** A CancelRequest is on its way and might hit a batch that runs after the one it is meant for. */
+  private isCancelling = false;
+  private mayHaveBeenCancelled = false;
+  private onNotification: ((channel: string, payload: string) => void) | null = null;
+  private closeReason: Error | null = null;
+  private isEnding = false;
+
+  constructor(
+    opened: OpenedConnection,
+    address: DatabaseAddress,
+    owner: ConnectionOwner,
+    limits: ConnectionLimits,
+    now: () => number,
+  ) {
+    this.socket = opened.socket;
+    this.processId = opened.processId;
+    this.secretKey = opened.secretKey;
+    this.parameters = opened.parameters;
+    this.initialParameters = new Map(opened.parameters);
+    this.address = address;
+    this.owner = owner;
+    this.limits = limits;
+    this.now = now;
+    this.openedAt = now();
+    this.idleSince = this.openedAt;
+    this.prepared = new PreparedStatements(limits.maxPreparedStatements);
+    this.reader = new MessageReader(
+      (tag, buffer, start, end) => this.onMessage(tag, buffer, start, end),
+      limits.maxResponseBytes,
+    );
+    this.socket.on("data", (chunk: Buffer) => this.onData(chunk));
+    this.socket.on("close", () => this.onClose());
+    this.socket.on("error", (error) => {
+      this.closeReason ??= error;
+    });
+    this.socket.resume();
+  }
+
+  /** Batches sent and not yet answered. */
+  get load(): number {
+    return this.queue.length;
+  }
+
+  /** The batch that the server is working on. */
+  get head(): Batch | undefined {
+    return this.queue[0];
+  }
+
+  get batches(): readonly Batch[] {
+    return this.queue;
+  }
+
+  /** False while it waits for a decision about a commit, cancels, or is about to go. */
+  get isAccepting(): boolean {
+    if (this.isRetiring || this.isCancelling) return false;
+    const last = this.queue[this.queue.length - 1];
+    return !last?.options.commitIf;
+  }
+
+  /** Called for each NOTIFY on a channel this connection listens to. */
+  set notificationHandler(handler: (channel: string, payload: string) => void) {
+    this.onNotification = handler;
+  }
+
+  /** Writes the batch behind those under way. Throws, before anything is written, for statements that cannot be sent. */
+  send(batch: Batch): void {
+    const { writer } = this;
+    for (const name of this.prepared.takeDropped()) writer.closeStatement(name);
+    for (const statement of batch.statements) batch.plans.push(this.write(statement, batch.isRetry));
+    if (batch.options.commitIf) writer.flush();
+    else writer.sync();
+    if (this.queue.push(batch) === 1) this.headSince = this.now();
+    this.owner.onWritten(this);
+  }
+
+  /** Hands what was written to the socket, in one system call where it can. */
+  flush(): void {
+    if (this.isClosed || this.writer.isEmpty) return;
+    const chunks = this.writer.take();
+    if (chunks.length === 1) {
+      this.socket.write(chunks[0] as Buffer);
+      return;
+    }
+    this.socket.cork();
+    for (const chunk of chunks) this.socket.write(chunk);
+    this.socket.uncork();
+  }
+
+  /**
+   * Asks the server to stop the batch, if it is running already. The request goes by its own connection and names no
+   * statement, so it may come late and hit the next batch: such a one is run again, and no more are taken meanwhile.
+   */
+  cancel(batch: Batch): void {
+    if (this.isCancelling || this.isClosed || this.head !== batch || batch.isCancelled) return;
+    batch.isCancelled = true;
+    this.isCancelling = true;
+    this.mayHaveBeenCancelled = true;
+    const socket = connect(socketTarget(this.address));
+    socket.setTimeout(CANCEL_TIMEOUT_MS, () => socket.destroy());
+    socket.on("error", () => {}); // the batch then runs to its end
+    socket.on("connect", () => socket.end(cancelRequest(this.processId, this.secretKey)));
+    socket.on("close", () => {
+      this.isCancelling = false;
+      this.owner.onBatchEnd(this);
+    });
+    socket.resume();
+  }
+
+  /** Says goodbye and closes; only when nothing is under way. */
+  end(): void {
+    if (this.isClosed || this.isEnding) return;
+    this.isEnding = true;
+    this.isRetiring = true;
+    this.writer.terminate();
+    this.flush();
+    this.socket.end();
+    this.socket.destroySoon();
+  }
+
+  /** Drops the connection at once; `reason` becomes the cause of every unanswered batch's error. */
+  destroy(reason: Error): void {
+    this.closeReason ??= reason;
+    this.isRetiring = true;
+    this.socket.destroy();
+  }
+
+  private write(statement: Statement, unnamedOnly: boolean) {
+    const { writer } = this;
+    if (statement.prepare && !unnamedOnly) {
+      const known = this.prepared.find(statement.text);
+      if (known?.isParsed) {
+        writer.bind(known.name, statement.values);
+        if (!known.columns) writer.describePortal();
+        writer.execute();
+        return known;
+      }
+      if (!known) {
+        const added = this.prepared.add(statement.text);
+        writer.parse(added.name, statement.text);
+        writer.bind(added.name, statement.values);
+        writer.describePortal();
+        writer.execute();
+        return added;
+      }
+    }
+    writer.parse("", statement.text);
+    writer.bind("", statement.values);
+    writer.describePortal();
+    writer.execute();
+    return null;
+  }
+
+  private onData(chunk: Buffer): void {
+    try {
+      this.reader.feed(chunk);
+    } catch (error) {
+      const { head } = this;
+      if (head && error instanceof MessageTooLarge)
+        this.refuse(head, "54000", `the answer is larger than ${this.limits.maxResponseBytes} bytes`);
+      else this.destroy(error as Error);
+    }
+  }
+
+  private onMessage(tag: number, buffer: Buffer, start: number, end: number): void {
+    if (this.isClosed) return;
+    const batch = this.queue[0];
+    if (batch && this.onAnswer(batch, tag, buffer, start, end)) return;
+    switch (tag) {
+      case 0x53: // ParameterStatus
+        this.onParameterStatus(new FieldReader(buffer, start, end));
+        break;
+      case 0x41: // NotificationResponse
+        this.onNotificationResponse(new FieldReader(buffer, start, end));
+        break;
+      case 0x4e: // NoticeResponse
+      case 0x33: // CloseComplete
+        break;
+      case 0x45: // ErrorResponse, unasked: the server says why it is about to close
+        this.closeReason ??= databaseError(readErrorFields(new FieldReader(buffer, start, end)), 0);
+        break;
+      default:
+        throw new ProtocolViolation(`unexpected message 0x${tag.toString(16)}`);
+    }
+  }
+
+  /** Takes a message that answers the batch; false when it is none of those. */
+  private onAnswer(batch: Batch, tag: number, buffer: Buffer, start: number, end: number): boolean {
+    switch (tag) {
+      case 0x44: // DataRow
+        batch.receivedBytes += end - start;
+        if (batch.receivedBytes > this.limits.maxResponseBytes) throw new MessageTooLarge();
+        batch.current.addRow(buffer, start);
+        return true;
+      case 0x32: // BindComplete
+        batch.current.fields = batch.plans[batch.results.length]?.columns ?? batch.current.fields;
+        return true;
+      case 0x43: // CommandComplete
+        batch.current.complete(buffer, start, end - 1);
+        this.onStatementEnd(batch);
+        return true;
+      case 0x5a: // ReadyForQuery
+        this.onReady(batch, buffer[start] as number);
+        return true;
+      case 0x31: {
+        // ParseComplete
+        const plan = batch.plans[batch.results.length];
+        if (plan) plan.isParsed = true;
+        return true;
+      }
+      case 0x54: // RowDescription
+        describe(batch, readColumns(buffer, start, end));
+        return true;
+      case 0x6e: // NoData
+        describe(batch, []);
+        return true;
+      case 0x49: // EmptyQueryResponse
+        this.onStatementEnd(batch);
+        return true;
+      case 0x45: // ErrorResponse
+        this.onError(batch, databaseError(readErrorFields(new FieldReader(buffer, start, end)), batch.statementIndex));
+        return true;
+      case 0x47: // CopyInResponse: the server would wait for data and swallow our Sync
+      case 0x48: // CopyOutResponse
+      case 0x57: // CopyBothResponse
+        this.refuse(batch, "0A000", "COPY from or to the client is not supported here");
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Fails the batch and closes the connection, which rolls it back. */
+  private refuse(batch: Batch, code: string, message: string): void {
+    const { statementIndex } = batch;
+    batch.error ??= new DatabaseError({ message, code, severity: "ERROR", statementIndex });
+    this.destroy(batch.error);
+  }
+
+  private onStatementEnd(batch: Batch): void {
+    if (batch.phase === "deciding") return; // of the ROLLBACK
+    batch.results.push(batch.current);
+    batch.current = new WireResult();
+    if (batch.options.commitIf && batch.results.length === batch.statements.length)
+      this.decide(batch, batch.options.commitIf);
+  }
+
+  /** All results are in and nothing is committed yet: the server waits for our Sync. */
+  private decide(batch: Batch, commitIf: (results: readonly WireResult[]) => boolean): void {
+    batch.phase = "deciding";
+    let isCommitted = false;
+    try {
+      isCommitted = commitIf(batch.answer);
+    } catch (error) {
+      batch.error = error as Error;
+    }
+    if (!isCommitted) this.write(ROLLBACK, true);
+    this.writer.sync();
+    this.owner.onWritten(this);
+  }
+
+  private onError(batch: Batch, error: DatabaseError): void {
+    batch.error ??= error;
+    if (error.severity === "FATAL" || error.severity === "PANIC") this.closeReason ??= error;
+    // With commitIf the Sync, up to which the server now skips, is not sent yet.
+    if (batch.options.commitIf && batch.phase === "running") {
+      batch.phase = "deciding";
+      this.writer.sync();
+      this.owner.onWritten(this);
+    }
+  }
+
+  private onReady(batch: Batch, status: number): void {
+    this.queue.shift();
+    const now = this.now();
+    if (this.queue.length > 0) this.headSince = now;
+    else this.idleSince = now;
+    if (batch.error) this.onFailed(batch, batch.error);
+    else batch.succeed();
+    if (status !== 0x49 && !batch.isLeased) {
+      // A statement opened a transaction of its own: what follows in the pipeline would run inside it.
+      this.destroy(new ProtocolViolation("a pipelined statement left a transaction open"));
+      return;
+    }
+    if (this.queue.length === 0 && !this.isCancelling) this.mayHaveBeenCancelled = false;
+    this.owner.onBatchEnd(this);
+  }
+
+  private onFailed(batch: Batch, error: Error): void {
+    for (const plan of batch.plans) if (plan && !plan.isParsed) this.prepared.forget(plan);
+    if (error instanceof DatabaseError) {
+      const isStale = isStalePlan(error);
+      if (isStale) for (const plan of batch.plans) if (plan) this.prepared.forget(plan);
+      const isStray = error.code === "57014" && this.mayHaveBeenCancelled && !batch.isCancelled;
+      if ((isStale || isStray) && !batch.isLeased && !batch.isRetry) {
+        this.owner.onRetry(this, batch);
+        return;
+      }
+    }
+    batch.fail(error);
+  }
+
+  private onParameterStatus(fields: FieldReader): void {
+    const name = fields.cstring();
+    this.parameters.set(name, fields.cstring());
+    // Reported only after a transaction has ended, so a setting local to it does not come this way.
+    if (SESSION_PARAMETERS.some((watched) => this.parameters.get(watched) !== this.initialParameters.get(watched)))
+      this.isRetiring = true;
+  }
+
+  private onNotificationResponse(fields: FieldReader): void {
+    fields.int32(); // the notifying backend
+    this.onNotification?.(fields.cstring(), fields.cstring());
+  }
+
+  private onClose(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.isRetiring = true;
+    const reason = this.closeReason ?? new Error("the server closed the connection");
+    const unanswered = this.queue.splice(0);
+    const [head] = unanswered;
+    // The head's own error tells more than the loss, unless it is the server's farewell.
+    if (head?.error && !(head.error instanceof DatabaseError && head.error.severity !== "ERROR")) {
+      unanswered.shift();
+      head.fail(head.error);
+    }
+    this.owner.onClosed(this, reason, unanswered);
+  }
+}
+
+function describe(batch: Batch, columns: ReturnType<typeof readColumns>): void {
+  batch.current.fields = columns;
+  const plan = batch.plans[batch.results.length];
+  if (plan) plan.columns = columns;
+}
+
+/** What an unanswered batch is told. */
+export function lostError(reason: Error, sent: boolean): ConnectionLost {
+  return new ConnectionLost(`the connection to the database was lost: ${reason.message}`, { cause: reason, sent });
+}

@@ -1,0 +1,299 @@
+/** All databases this process serves: a pool for each project and login, one budget, one clock. */
+import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { Batch } from "./batch.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionBudget } from "./connection-budget.ts";
+import {
+  ConnectionLost,
+  type PipelineOptions,
+  PoolTimeout,
+  type ProjectDatabase,
+  type ProjectDatabases,
+  type Statement,
+  type StatementResult,
+  type Transaction,
+} from "./database.ts";
+import { Listener } from "./listener.ts";
+import { type DatabaseLogger, Pool, type PoolOptions, type PoolSurroundings } from "./pool.ts";
+import { runTransaction } from "./transaction.ts";
+import { SaltedPasswords } from "./wire/scram.ts";
+
+export interface ProjectDatabasesOptions extends Partial<PoolOptions> {
+  /** Connections this process may hold in all, listeners included. */
+  readonly maxConnections: number;
+  /** Longest statement of a {@link ProjectDatabase.withTransaction}, unless its settings say otherwise. */
+  readonly transactionStatementTimeoutMs?: number;
+  /** Milliseconds, growing steadily; `performance.now` unless a test brings its own. */
+  readonly now?: () => number;
+  readonly logger?: DatabaseLogger;
+}
+
+/** For metrics. */
+export interface DatabaseStats {
+  readonly projects: number;
+  /** Connections of the pools. */
+  readonly open: number;
+  readonly connecting: number;
+  readonly busy: number;
+  readonly leased: number;
+  readonly listeners: number;
+  /** Batches and transactions that wait for a connection. */
+  readonly waiting: number;
+  /** Since the start of the process: */
+  readonly opened: number;
+  readonly timeouts: number;
+  readonly connectFailures: number;
+  readonly retries: number;
+}
+
+const DEFAULTS: PoolOptions = {
+  maxConnectionsPerProject: 5,
+  pipelineConnections: 4,
+  pipelineDepth: 16,
+  slowAfterMs: 25,
+  maxWaiting: 1000,
+  acquireTimeoutMs: 10_000, // PostgREST's
+  idleTimeoutMs: 30_000,
+  maxLifetimeMs: 30 * 60_000,
+  connectTimeoutMs: 5000,
+  applicationName: "supalove",
+  tls: undefined,
+  sessionSettings: {
+    client_min_messages: "error", // nobody reads a notice
+    idle_in_transaction_session_timeout: "60000",
+  },
+  maxPreparedStatements: 128,
+  maxResponseBytes: 128 * 1024 * 1024,
+};
+const BUSY_TICK_MS = 50;
+const IDLE_TICK_MS = 1000;
+const SILENT: DatabaseLogger = { info: () => {}, warn: () => {} };
+
+export interface ObservableProjectDatabases extends ProjectDatabases {
+  stats(): DatabaseStats;
+}
+
+/** Opens nothing by itself. */
+export function createProjectDatabases(options: ProjectDatabasesOptions): ObservableProjectDatabases {
+  const { maxConnections, transactionStatementTimeoutMs = 60_000, now = () => performance.now(), ...rest } = options;
+  return new PooledProjectDatabases(maxConnections, transactionStatementTimeoutMs, now, options.logger ?? SILENT, {
+    ...DEFAULTS,
+    ...rest,
+  });
+}
+
+class PooledProjectDatabases implements ObservableProjectDatabases {
+  private readonly options: PoolOptions;
+  private readonly now: () => number;
+  private readonly logger: DatabaseLogger;
+  private readonly statementTimeout: string;
+  private readonly budget: ConnectionBudget;
+  private readonly surroundings: PoolSurroundings;
+  private readonly pools = new Map<string, PooledDatabase>();
+  /** Replaced, and still serving what they were given. */
+  private readonly retired = new Set<Pool>();
+  private readonly listeners = new Map<Listener, ProjectRef>();
+  private readonly counters = { opened: 0, timeouts: 0, connectFailures: 0, retries: 0 };
+  private unflushed: Connection[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private isTickingFast = false;
+  private isClosed = false;
+
+  constructor(
+    maxConnections: number,
+    statementTimeoutMs: number,
+    now: () => number,
+    logger: DatabaseLogger,
+    options: PoolOptions,
+  ) {
+    this.options = options;
+    this.now = now;
+    this.logger = logger;
+    this.statementTimeout = String(statementTimeoutMs);
+    this.budget = new ConnectionBudget(maxConnections, now);
+    this.surroundings = {
+      budget: this.budget,
+      now,
+      logger,
+      counters: this.counters,
+      scheduleFlush: (connection) => this.scheduleFlush(connection),
+      wake: () => this.wake(),
+    };
+  }
+
+  get(projectRef: ProjectRef, address: DatabaseAddress): ProjectDatabase {
+    const key = poolKey(projectRef, address);
+    const known = this.pools.get(key);
+    if (known && isSameAddress(known.pool.address, address)) return known;
+    if (known) {
+      this.retired.add(known.pool);
+      known.pool.retire();
+    }
+    const pool = new Pool(projectRef, address, this.options, this.surroundings);
+    if (this.isClosed) void pool.close(new Error("the process is stopping"));
+    const database = new PooledDatabase(pool, this.now, this.statementTimeout);
+    this.pools.set(key, database);
+    return database;
+  }
+
+  async listen(
+    projectRef: ProjectRef,
+    address: DatabaseAddress,
+    channel: string,
+    handlers: { onNotification(payload: string): void; onReconnect(): void },
+  ): Promise<{ close(): Promise<void> }> {
+    if (this.isClosed) throw new ConnectionLost("the process is stopping", { sent: false });
+    if (!this.budget.takeForListener()) throw new PoolTimeout("no connection is left for a listener");
+    const { connectTimeoutMs, applicationName, tls, sessionSettings } = this.options;
+    const listener = await Listener.start({
+      address,
+      channel,
+      handlers,
+      handshake: {
+        connectTimeoutMs,
+        applicationName,
+        tls,
+        settings: sessionSettings,
+        saltedPasswords: new SaltedPasswords(),
+      },
+      limits: this.options,
+      now: this.now,
+      logger: this.logger,
+      onClose: () => this.budget.releaseListener(),
+    });
+    this.listeners.set(listener, projectRef);
+    return {
+      close: () => {
+        this.listeners.delete(listener);
+        return listener.close();
+      },
+    };
+  }
+
+  async release(projectRef: ProjectRef): Promise<void> {
+    await this.closeWhere((ref) => ref === projectRef, new Error("the project was paused or deleted"));
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.closeWhere(() => true, new Error("the process is stopping"));
+    clearTimeout(this.timer);
+  }
+
+  stats(): DatabaseStats {
+    const sums = { open: 0, connecting: 0, leased: 0, busy: 0, waiting: 0 };
+    for (const pool of this.allPools()) {
+      const { usage } = pool;
+      for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += usage[name];
+    }
+    return { projects: this.pools.size, listeners: this.listeners.size, ...sums, ...this.counters };
+  }
+
+  private async closeWhere(isMeant: (projectRef: ProjectRef) => boolean, reason: Error): Promise<void> {
+    const closing: Promise<void>[] = [];
+    for (const [listener, projectRef] of this.listeners) {
+      if (!isMeant(projectRef)) continue;
+      this.listeners.delete(listener);
+      closing.push(listener.close());
+    }
+    for (const [key, { pool }] of this.pools) {
+      if (!isMeant(pool.projectRef)) continue;
+      this.pools.delete(key);
+      closing.push(pool.close(reason));
+    }
+    for (const pool of this.retired) {
+      if (!isMeant(pool.projectRef)) continue;
+      this.retired.delete(pool);
+      closing.push(pool.close(reason));
+    }
+    await Promise.all(closing);
+  }
+
+  /** Whatever is written in one turn of the loop goes out together: one system call a connection, not one a batch. */
+  private scheduleFlush(connection: Connection): void {
+    if (this.unflushed.length === 0) setImmediate(() => this.flush());
+    if (!this.unflushed.includes(connection)) this.unflushed.push(connection);
+  }
+
+  private flush(): void {
+    const connections = this.unflushed;
+    this.unflushed = [];
+    for (const connection of connections) connection.flush();
+  }
+
+  private wake(): void {
+    if (this.isTickingFast || this.isClosed) return;
+    this.isTickingFast = true;
+    this.scheduleTick(BUSY_TICK_MS);
+  }
+
+  private scheduleTick(delayMs: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.tick(), delayMs).unref();
+  }
+
+  private tick(): void {
+    let isBusy = false;
+    let hasPools = false;
+    for (const pool of this.allPools()) {
+      if (pool.isEmpty) {
+        this.retired.delete(pool);
+        continue;
+      }
+      hasPools = true;
+      if (pool.tick()) isBusy = true;
+    }
+    if (this.budget.waitingCount > 0) this.budget.rebalance();
+    this.isTickingFast = isBusy;
+    if (isBusy || hasPools) this.scheduleTick(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS);
+  }
+
+  private *allPools(): Iterable<Pool> {
+    for (const { pool } of this.pools.values()) yield pool;
+    yield* this.retired;
+  }
+}
+
+class PooledDatabase implements ProjectDatabase {
+  readonly pool: Pool;
+  private readonly now: () => number;
+  private readonly statementTimeout: string;
+
+  constructor(pool: Pool, now: () => number, statementTimeout: string) {
+    this.pool = pool;
+    this.now = now;
+    this.statementTimeout = statementTimeout;
+  }
+
+  get projectRef(): ProjectRef {
+    return this.pool.projectRef;
+  }
+
+  pipeline(statements: readonly Statement[], options?: PipelineOptions): Promise<readonly StatementResult[]> {
+    const batch = new Batch(statements, this.now(), options);
+    this.pool.submit(batch);
+    return batch.promise;
+  }
+
+  async withTransaction<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<T> {
+    const connection = await this.pool.lease();
+    try {
+      const local = { statement_timeout: this.statementTimeout, ...settings };
+      return await runTransaction(connection, this.now, local, work);
+    } finally {
+      this.pool.giveBack(connection);
+    }
+  }
+}
+
+/** A project may be reached by several logins at once; each has a pool of its own. */
+function poolKey(projectRef: ProjectRef, { database, user }: DatabaseAddress): string {
+  return `${projectRef} ${user} ${database}`;
+}
+
+function isSameAddress(a: DatabaseAddress, b: DatabaseAddress): boolean {
+  return a === b || (a.host === b.host && a.port === b.port && a.password === b.password && a.ssl === b.ssl);
+}

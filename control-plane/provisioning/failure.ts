@@ -3,6 +3,8 @@
  * The error itself (SQL, host names) goes to the operator's log only.
  */
 
+import { RateLimited } from "../errors.ts";
+
 /** A failure whose message may be shown to the project's members. Trying again by itself does not help. */
 export class ProvisioningFailure extends Error {}
 
@@ -59,6 +61,7 @@ export function isUnreachable(error: unknown): boolean {
 /** True when the same step may succeed a moment later. */
 export function isTransient(error: unknown): boolean {
   if (isUnreachable(error)) return true;
+  if (error instanceof RateLimited) return true; // of the password threads
   if (!(error instanceof Error)) return false;
   return TRANSIENT_SQLSTATES.has(codeOf(error) ?? "") || CATALOG_RACE.test(error.message);
 }

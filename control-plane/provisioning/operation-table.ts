@@ -34,12 +34,14 @@ export async function findLastFinishedOperation(db: Queryable, ref: string): Pro
  * Takes the lease of one operation that nobody works on, or null. The organization with the fewest operations under
  * way goes first, so that one that creates a hundred projects does not keep the others waiting; then the oldest.
  * @param plans of projects that this instance has a runtime for.
+ * @param except ids that this instance itself still works on, though their lease has run out.
  */
 export async function claimOperation(
   db: Queryable,
   owner: string,
   leaseMs: number,
   plans: readonly string[],
+  except: readonly string[],
 ): Promise<ClaimedOperation | null> {
   const [row] = await db.query<
     OperationRow & { organizationId: string } & Pick<ProvisionedProject, "plan" | "clusterId">
@@ -53,7 +55,7 @@ export async function claimOperation(
      ), next as (
        select o.id
        from operations o join projects p on p.ref = o.project_ref left join busy on busy.organization_id = p.organization_id
-       where o.state = 'running' and p.plan = any ($3)
+       where o.state = 'running' and p.plan = any ($3) and o.id <> all ($4)
          and (o.lease_expires_at is null or o.lease_expires_at < clock_timestamp())
        order by coalesce(busy.operations, 0), o.created_at
        limit 1
@@ -64,7 +66,7 @@ export async function claimOperation(
      from next, projects p
      where o.id = next.id and p.ref = o.project_ref
      returning ${OPERATION_COLUMNS}, p.organization_id as "organizationId", p.plan, p.cluster_id as "clusterId"`,
-    [owner, leaseMs, plans],
+    [owner, leaseMs, plans, except],
   );
   if (!row) return null;
   const { organizationId, plan, clusterId, ...operation } = row;

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../database.ts";
-import type { EventStream, Events } from "../events.ts";
+import { type EventStream, type Events, publishEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import { LeaseLost, reasonFor, StepFailed } from "./failure.ts";
 import { TRANSITIONS } from "./lifecycle.ts";
@@ -37,7 +37,7 @@ export interface WorkerOptions {
 
 interface Held {
   readonly operation: ClaimedOperation;
-  readonly abort: AbortController;
+  readonly lease: AbortController;
   /** On this process's monotonic clock: after it another instance may own the operation. */
   leaseEndsAt: number;
   done: Promise<void>;
@@ -55,7 +55,7 @@ export class OperationWorker {
   #timers: NodeJS.Timeout[] = [];
   #claiming: Promise<void> | null = null;
   #claimAgain = false;
-  #stopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -74,10 +74,9 @@ export class OperationWorker {
 
   /** Lets each step that is under way end, then gives the operations back for another instance to go on with. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort(new Stopping());
     await this.#stream?.return();
     await this.#claiming;
-    for (const { abort } of this.#held.values()) abort.abort(new Stopping());
     await Promise.all([...this.#held.values()].map(({ done }) => done));
     for (const timer of this.#timers) clearInterval(timer); // leases are renewed to the last
   }
@@ -106,13 +105,13 @@ export class OperationWorker {
   async #claimWhileFree(): Promise<void> {
     const { database, leaseMs, concurrency, runtimes } = this.#options;
     const plans = Object.keys(runtimes);
-    while (!this.#stopped && this.#held.size < concurrency) {
+    while (!this.#stopping.signal.aborted && this.#held.size < concurrency) {
       const claimedAt = performance.now(); // before the request: the lease cannot begin earlier than this
-      const operation = await claimOperation(database, this.#owner, leaseMs, plans);
+      const operation = await claimOperation(database, this.#owner, leaseMs, plans, [...this.#held.keys()]);
       if (!operation) return;
       const held: Held = {
         operation,
-        abort: new AbortController(),
+        lease: new AbortController(),
         leaseEndsAt: claimedAt + leaseMs,
         done: Promise.resolve(),
       };
@@ -126,7 +125,7 @@ export class OperationWorker {
 
   /** Never rejects: what cannot be recorded is left to whoever holds the lease next. */
   async #work(held: Held): Promise<void> {
-    const { operation, abort } = held;
+    const { operation } = held;
     const logger = this.#options.logger.child({ operationId: operation.id, ref: operation.projectRef });
     const startedAt = performance.now();
     try {
@@ -140,7 +139,6 @@ export class OperationWorker {
       if (error instanceof LeaseLost) logger.warn({ kind: operation.kind }, "operation taken over by another instance");
       else if (!(error instanceof Stopping))
         logger.error({ err: error, kind: operation.kind }, "operation interrupted");
-      abort.abort(error);
       // Otherwise the lease is left to run out: that is the pause before the next try of whatever went wrong.
       if (error instanceof Stopping) await this.#release(operation, logger);
     }
@@ -153,8 +151,9 @@ export class OperationWorker {
   }
 
   async #run(held: Held, logger: Logger): Promise<OperationEnd> {
-    const { database, events, runtimes, retry } = this.#options;
-    const { operation, abort } = held;
+    const { database, runtimes, retry } = this.#options;
+    const { operation, lease } = held;
+    const signal = AbortSignal.any([lease.signal, this.#stopping.signal]);
     try {
       const steps = runtimes[operation.project.plan]?.steps(operation.kind, operation.project);
       if (!steps) throw new Error(`no runtime for plan ${operation.project.plan}`); // claimed by plan: cannot happen
@@ -163,7 +162,7 @@ export class OperationWorker {
           const attempts = await recordStep(database, this.#owner, operation.id, step, completed);
           if (attempts === null || performance.now() >= held.leaseEndsAt) throw new LeaseLost();
           if (attempts > 1) logger.warn({ kind: operation.kind, step, attempts }, "step begun again");
-          await events.publish(database, {
+          await publishEvent(database, {
             topic: "operation",
             ref: operation.projectRef,
             operationId: operation.id,
@@ -175,7 +174,7 @@ export class OperationWorker {
       };
       return {
         state: "succeeded",
-        completedSteps: await runSteps(steps, operation.completedSteps, journal, retry, abort.signal),
+        completedSteps: await runSteps(steps, operation.completedSteps, journal, retry, signal),
       };
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
@@ -186,12 +185,11 @@ export class OperationWorker {
 
   /** The end of the operation, the project's state and the event are one transaction: nobody sees one without the others. */
   async #finish({ operation }: Held, end: OperationEnd): Promise<void> {
-    const { database, events } = this.#options;
+    const { database } = this.#options;
     await database.transaction(async (tx) => {
       const leads = TRANSITIONS[operation.kind];
       const state = end.state === "succeeded" ? leads.after : leads.afterFailure;
-      if (state)
-        await changeProjectState(tx, events, operation.project, state, end.state === "failed" ? end.error : null);
+      if (state) await changeProjectState(tx, operation.project, state, end.state === "failed" ? end.error : null);
       if (!(await finishOperation(tx, this.#owner, operation.id, end))) throw new LeaseLost();
     });
   }
@@ -208,12 +206,12 @@ export class OperationWorker {
         const held = this.#held.get(id);
         if (!held) continue; // it ended meanwhile
         if (renewed.has(id)) held.leaseEndsAt = askedAt + leaseMs;
-        else held.abort.abort(new LeaseLost());
+        else held.lease.abort(new LeaseLost());
       }
     } catch (error) {
       logger.warn({ err: error }, "could not renew the leases of operations");
     }
     const now = performance.now();
-    for (const held of this.#held.values()) if (held.leaseEndsAt <= now) held.abort.abort(new LeaseLost());
+    for (const held of this.#held.values()) if (held.leaseEndsAt <= now) held.lease.abort(new LeaseLost());
   }
 }

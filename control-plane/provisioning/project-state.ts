@@ -1,23 +1,17 @@
 /** The one place where a project changes its state: with its config version and its events, in the caller's transaction. */
 import { touchProject } from "../config-snapshots/touch.ts";
 import type { Queryable } from "../database.ts";
-import type { Events } from "../events.ts";
+import { publishEvent } from "../events.ts";
 import type { ProjectState } from "./lifecycle.ts";
 import type { ProvisionedProject } from "./operation.ts";
 
-/**
- * @param reason why it is FAILED, in words for the project's members; null for the other states.
- * Takes the lock of the config versions before the project's row, as everybody who touches a project does: a
- * transaction that holds the row already could wait for another one crosswise.
- */
+/** @param reason why it is FAILED, in words for the project's members; null for the other states. */
 export async function changeProjectState(
   tx: Queryable,
-  events: Events,
   project: Pick<ProvisionedProject, "ref" | "organizationId">,
   state: ProjectState,
   reason: string | null = null,
 ): Promise<void> {
-  await touchProject(tx, project.ref);
   await tx.query(
     `/* changeProjectState */ update projects
      set state = $2, state_reason = $3, updated_at = clock_timestamp(),
@@ -25,5 +19,6 @@ export async function changeProjectState(
      where ref = $1`,
     [project.ref, state, reason],
   );
-  await events.publish(tx, { topic: "project-state", ref: project.ref, organizationId: project.organizationId, state });
+  await touchProject(tx, project.ref);
+  await publishEvent(tx, { topic: "project-state", ref: project.ref, organizationId: project.organizationId, state });
 }

@@ -1,7 +1,7 @@
 /** Brings projects to the state that is wanted: the queue of operations towards resolvers, and the worker behind it. */
 import type { Database, Queryable } from "../database.ts";
 import { Conflict, NotFound, ProjectBusy, Unsupported } from "../errors.ts";
-import type { Events } from "../events.ts";
+import { type Events, publishEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import { findProject, type ProjectRow } from "../projects/project-row.ts";
 import { mayBegin, TRANSITIONS } from "./lifecycle.ts";
@@ -16,8 +16,7 @@ export interface Provisioner {
   /**
    * Records the wish in the caller's transaction and moves the project to the passing state (CREATING, PAUSING …).
    * The work begins when the transaction commits, in whichever instance has a place free. Does not authorize.
-   * For `create` the caller has inserted the project in state CREATING in the same transaction. The caller must not
-   * hold a lock on an existing project's row (see changeProjectState).
+   * For `create` the caller has inserted the project in state CREATING in the same transaction.
    * @throws {ProjectBusy} another operation runs. @throws {Conflict} the state does not allow it.
    * @throws {NotFound} no such project. @throws {Unsupported} no runtime here for the project's plan.
    */
@@ -73,8 +72,8 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     if (!mayBegin(kind, state, failed?.kind ?? null))
       throw new Conflict(`a project in state ${state} cannot ${kind}`, { state });
     const { during } = TRANSITIONS[kind];
-    if (during) await changeProjectState(tx, events, project, during);
-    await events.publish(tx, { topic: "operation", ref, operationId: operation.id, kind });
+    if (during) await changeProjectState(tx, project, during);
+    await publishEvent(tx, { topic: "operation", ref, operationId: operation.id, kind });
     return operation;
   }
 
@@ -91,10 +90,7 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     async start() {
       worker.start();
     },
-    async stop() {
-      await worker.stop();
-      await Promise.all(Object.values(runtimes).map((runtime) => runtime.close()));
-    },
+    stop: () => worker.stop(),
   };
 }
 

@@ -8,8 +8,6 @@ export interface Runtime {
    * A step relies only on what earlier steps have left in databases: the run may have been begun by another process.
    */
   steps(kind: OperationKind, project: ProvisionedProject): readonly Step[];
-  /** Ends what the runtime itself has started (worker threads). */
-  close(): Promise<void>;
 }
 
 /** A plan without a runtime is refused before anything is recorded. */

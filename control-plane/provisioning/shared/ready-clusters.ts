@@ -1,0 +1,50 @@
+/** What a cluster must have before a project goes onto it: the shared roles and the template. Made on first use. */
+import { bootstrapCluster, type ClusterRoles } from "../../clusters/bootstrap.ts";
+import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
+import { ensureTemplate, type Template } from "../../clusters/template.ts";
+import type { Queryable } from "../../database.ts";
+
+export interface ReadyCluster {
+  readonly roles: ClusterRoles;
+  readonly template: Template;
+}
+
+export class ReadyClusters {
+  readonly #database: Queryable;
+  readonly #clusters: ClusterConnections;
+  readonly #ready = new Map<string, Promise<ReadyCluster>>();
+
+  constructor(database: Queryable, clusters: ClusterConnections) {
+    this.#database = database;
+    this.#clusters = clusters;
+  }
+
+  /** Bootstraps the cluster the first time this process asks (half a second), afterwards from memory. */
+  get(clusterId: string): Promise<ReadyCluster> {
+    const known = this.#ready.get(clusterId);
+    if (known) return known;
+    const ready = this.#prepare(clusterId);
+    this.#ready.set(clusterId, ready);
+    ready.catch(() => this.#ready.delete(clusterId)); // it was away: prepared when asked for again
+    return ready;
+  }
+
+  /** The cluster is not as it was left (a template was dropped): {@link get} prepares it again. */
+  forget(clusterId: string): void {
+    this.#ready.delete(clusterId);
+  }
+
+  async #prepare(clusterId: string): Promise<ReadyCluster> {
+    const connect = (database: string) => this.#clusters.projectAdmin(clusterId, database);
+    const ready = await this.#clusters.withAdmin(clusterId, async (client) => {
+      const roles = await bootstrapCluster(client);
+      return { roles, template: await ensureTemplate(client, connect, roles) };
+    });
+    await this.#database.query(
+      `/* recordTemplateVersion */ update clusters set template_version = $2
+       where id = $1 and template_version is distinct from $2`,
+      [clusterId, ready.template.version],
+    );
+    return ready;
+  }
+}

@@ -1,0 +1,222 @@
+/** Shared projects: a database and two logins in a shared cluster, made from its template. */
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import type { PasswordHashing } from "../../accounts/password-hashing.ts";
+import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
+import { migrateProjectDatabase } from "../../clusters/migrate.ts";
+import { projectDatabaseName } from "../../clusters/names.ts";
+import {
+  dropProjectDatabase,
+  ensureProjectDatabase,
+  grantProject,
+  pauseProject,
+  resumeProject,
+  terminateProjectSessions,
+} from "../../clusters/project-database.ts";
+import { dropProjectRoles, ensureProjectRoles } from "../../clusters/project-roles.ts";
+import type { Database } from "../../database.ts";
+import { withAuthAdminSession } from "../../project-users/auth-admin-session.ts";
+import { insertProjectUser } from "../../project-users/insert-user.ts";
+import type { Vault } from "../../secrets/vault.ts";
+import type { OperationKind, ProvisionedProject } from "../operation.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Step } from "../step-runner.ts";
+import { placeProject } from "./place-project.ts";
+import { ensureProjectSecrets, type ProjectSecrets, readProjectSecrets } from "./project-secrets.ts";
+import { ReadyClusters } from "./ready-clusters.ts";
+
+export interface SharedRuntimeOptions {
+  readonly database: Database;
+  readonly vault: Vault;
+  readonly clusters: ClusterConnections;
+  readonly passwordHashing: PasswordHashing;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** The first user's claim `app_metadata.role`: policies may ask for it. It gives no power of its own. */
+const FIRST_USER_ROLE = "admin";
+const TEMPLATE_GONE = "3D000";
+
+export function createSharedRuntime(options: SharedRuntimeOptions): Runtime {
+  const ready = new ReadyClusters(options.database, options.clusters);
+  return {
+    steps: (kind, project) => STEPS[kind](new SharedProject(options, ready, project)),
+  };
+}
+
+const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly Step[]>> = {
+  create: (project) => [
+    { name: "place", run: () => project.place() },
+    { name: "secrets", run: () => project.makeSecrets() },
+    { name: "roles", run: () => project.ensureRoles() },
+    { name: "database", run: () => project.ensureDatabase() },
+    { name: "grants", run: () => project.grant() },
+    { name: "first-user", run: () => project.insertFirstUser() },
+  ],
+  pause: (project) => [{ name: "close", run: () => project.onCluster(pauseProject) }],
+  resume: (project) => [{ name: "open", run: () => project.onCluster(resumeProject) }],
+  restart: (project) => [
+    { name: "end-sessions", run: () => project.onCluster(terminateProjectSessions) },
+    { name: "open", run: () => project.onCluster(resumeProject) }, // limits the tenant changed are restored as well
+  ],
+  delete: (project) => [
+    { name: "database", run: () => project.dropDatabase() },
+    { name: "roles", run: () => project.dropRoles() },
+    { name: "records", run: () => project.forget() },
+  ],
+  migrate: (project) => [{ name: "project-sql", run: () => project.migrate() }],
+};
+
+/** One run's view of a project: reads what it needs when a step first asks, since an earlier step may have been another process's. */
+class SharedProject {
+  readonly #options: SharedRuntimeOptions;
+  readonly #ready: ReadyClusters;
+  readonly #ref: string;
+  #clusterId: string | null;
+  #secrets: Promise<ProjectSecrets> | null = null;
+  #adminPasswordHash: Promise<string> | null = null;
+
+  constructor(options: SharedRuntimeOptions, ready: ReadyClusters, project: ProvisionedProject) {
+    this.#options = options;
+    this.#ready = ready;
+    this.#ref = project.ref;
+    this.#clusterId = project.clusterId;
+  }
+
+  async place(): Promise<void> {
+    this.#clusterId = await placeProject(this.#options.database, this.#ref);
+  }
+
+  async makeSecrets(): Promise<void> {
+    const { database, vault, now } = this.#options;
+    const secrets = await database.transaction((tx) => ensureProjectSecrets(tx, vault, this.#ref, now()));
+    this.#secrets = Promise.resolve(secrets);
+    // The longest single piece of CPU work of a creation runs in its thread beside the copying of the template.
+    void this.#hashAdminPassword();
+  }
+
+  async ensureRoles(): Promise<void> {
+    const { roles } = await this.#ready.get(this.#cluster);
+    const secrets = await this.#readSecrets();
+    await this.onCluster((client, ref) =>
+      ensureProjectRoles(client, ref, roles, {
+        userPassword: secrets.POSTGRES_PASSWORD,
+        authenticatorPassword: secrets.AUTHENTICATOR_PASSWORD,
+      }),
+    );
+  }
+
+  async ensureDatabase(): Promise<void> {
+    const version = await this.#copyTemplate().catch((error: { code?: unknown }) => {
+      if (error.code !== TEMPLATE_GONE) throw error;
+      this.#ready.forget(this.#cluster); // an operator dropped it: it is built again
+      return this.#copyTemplate();
+    });
+    await this.#recordTemplateVersion(version);
+  }
+
+  async grant(): Promise<void> {
+    const { roles } = await this.#ready.get(this.#cluster);
+    const { clusters } = this.#options;
+    await clusters.withProjectAdmin(this.#cluster, projectDatabaseName(this.#ref), (session) =>
+      grantProject(session, this.#ref, roles),
+    );
+  }
+
+  /** A user of that e-mail who is there already is kept: an earlier try has made him with the same password. */
+  async insertFirstUser(): Promise<void> {
+    const { clusters } = this.#options;
+    const [address, secrets, passwordHash] = await Promise.all([
+      clusters.address(this.#cluster),
+      this.#readSecrets(),
+      this.#hashAdminPassword(),
+    ]);
+    const user = {
+      id: randomUUID(),
+      email: secrets.ADMIN_EMAIL.toLowerCase(),
+      passwordHash,
+      appRole: FIRST_USER_ROLE,
+    };
+    await withAuthAdminSession(address, this.#ref, secrets.AUTHENTICATOR_PASSWORD, (session) =>
+      insertProjectUser(session, user),
+    );
+  }
+
+  /** Pause, resume and restart: one idempotent function of the cluster. */
+  async onCluster(change: (client: pg.ClientBase, ref: string) => Promise<void>): Promise<void> {
+    await this.#options.clusters.withAdmin(this.#cluster, (client) => change(client, this.#ref));
+  }
+
+  async migrate(): Promise<void> {
+    const { clusters, database } = this.#options;
+    const { roles } = await this.#ready.get(this.#cluster);
+    const [row] = await database.query<{ version: number | null }>(
+      "/* findTemplateVersion */ select template_version as version from projects where ref = $1",
+      [this.#ref],
+    );
+    const version = await clusters.withProjectAdmin(this.#cluster, projectDatabaseName(this.#ref), (session) =>
+      migrateProjectDatabase(session, row?.version ?? null, roles),
+    );
+    await this.#recordTemplateVersion(version);
+  }
+
+  async dropDatabase(): Promise<void> {
+    if (this.#clusterId) await this.onCluster(dropProjectDatabase);
+  }
+
+  async dropRoles(): Promise<void> {
+    const clusterId = this.#clusterId;
+    if (!clusterId) return; // it was never placed
+    const { clusters } = this.#options;
+    const connect = (database: string) => clusters.projectAdmin(clusterId, database);
+    await clusters.withAdmin(clusterId, (client) => dropProjectRoles(client, connect, this.#ref));
+  }
+
+  /** Last, as the earlier steps need to know the cluster. The tombstone and the audit log stay. */
+  async forget(): Promise<void> {
+    const { database, vault } = this.#options;
+    await database.transaction(async (tx) => {
+      await vault.destroy(tx, this.#ref);
+      await tx.query("/* forgetApiKeys */ delete from api_keys where project_ref = $1", [this.#ref]);
+      await tx.query("/* forgetCustomHosts */ delete from custom_hosts where project_ref = $1", [this.#ref]);
+      await tx.query(
+        "/* forgetProject */ update projects set cluster_id = null, template_version = null, settings = '{}' where ref = $1",
+        [this.#ref],
+      );
+    });
+  }
+
+  get #cluster(): string {
+    if (!this.#clusterId) throw new Error(`project ${this.#ref} has no cluster`);
+    return this.#clusterId;
+  }
+
+  async #copyTemplate(): Promise<number> {
+    const { template } = await this.#ready.get(this.#cluster);
+    await this.onCluster((client, ref) => ensureProjectDatabase(client, ref, template));
+    return template.version;
+  }
+
+  async #recordTemplateVersion(version: number): Promise<void> {
+    await this.#options.database.query(
+      "/* recordTemplateVersion */ update projects set template_version = $2 where ref = $1",
+      [this.#ref, version],
+    );
+  }
+
+  #readSecrets(): Promise<ProjectSecrets> {
+    const { database, vault } = this.#options;
+    this.#secrets ??= readProjectSecrets(database, vault, this.#ref);
+    this.#secrets.catch(() => (this.#secrets = null));
+    return this.#secrets;
+  }
+
+  #hashAdminPassword(): Promise<string> {
+    this.#adminPasswordHash ??= this.#readSecrets().then(({ ADMIN_TEMP_PASSWORD }) =>
+      this.#options.passwordHashing.hash(ADMIN_TEMP_PASSWORD),
+    );
+    this.#adminPasswordHash.catch(() => (this.#adminPasswordHash = null));
+    return this.#adminPasswordHash;
+  }
+}

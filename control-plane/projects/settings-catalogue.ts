@@ -182,6 +182,16 @@ export const AUTH_FIELDS = {
     { min: 1, max: 1_000_000 },
     "Anonymous sign-ins by address in an hour (RATE_LIMIT_ANONYMOUS_USERS).",
   ),
+  rateLimitEmailSent: integer(
+    30,
+    { min: 0, max: 1_000_000 },
+    "Mails of the whole project in an hour; 0 sends none (RATE_LIMIT_EMAIL_SENT).",
+  ),
+  smtpMaxFrequencySeconds: integer(
+    60,
+    { min: 0, max: DAY_SECONDS },
+    "Seconds between two mails of one kind to one user (SMTP_MAX_FREQUENCY).",
+  ),
 } satisfies Fields;
 
 /** @param maxima The most that this installation gives a project. */
@@ -239,6 +249,6 @@ export type GatewaySettings = SettingsOf<typeof GATEWAY_FIELDS>;
 // The contract with the services and this catalogue name the same settings of the same types.
 type Same<A, B> = [A, B] extends [B, A] ? true : never;
 true satisfies Same<SettingsOf<typeof REST_FIELDS>, RestSettings>;
-true satisfies Same<SettingsOf<typeof AUTH_FIELDS>, AuthSettings>;
+true satisfies Same<SettingsOf<typeof AUTH_FIELDS>, Required<AuthSettings>>;
 true satisfies Same<SettingsOf<ReturnType<typeof storageFields>>, StorageSettings>;
 true satisfies Same<SettingsOf<ReturnType<typeof limitFields>>, ProjectLimits>;

@@ -1,0 +1,122 @@
+/** How a gateway or service asks the control plane: two GraphQL operations over HTTP, with its service token. */
+import type { Audience, ProjectRef, SnapshotOf } from "./config-snapshot.ts";
+import { FOLLOW_PROJECT_CONFIGS, LOOK_UP_PROJECT_CONFIGS } from "./operations/config.ts";
+import { readServerSentEvents } from "./sse-reader.ts";
+
+/** In place of the snapshot of a project that is gone. */
+export interface DeletedProject {
+  readonly projectRef: ProjectRef;
+  readonly version: number;
+  readonly deleted: true;
+}
+
+export interface ConfigChanges<A extends Audience> {
+  /** The reader has everything up to this version; it goes on from here after a break. */
+  readonly cursor: number;
+  readonly snapshots: readonly (SnapshotOf<A> | DeletedProject)[];
+  /** No replay makes up for what the reader has missed: whatever it holds is to be read again. */
+  readonly resync: boolean;
+}
+
+/** Answers in the order of what was asked; null: there is no such project. */
+export interface ConfigLookup<A extends Audience> {
+  readonly byRef: readonly (SnapshotOf<A> | null)[];
+  readonly byHost: readonly (SnapshotOf<A> | null)[];
+}
+
+export interface ConfigSource<A extends Audience> {
+  lookUp(refs: readonly string[], hosts: readonly string[], signal: AbortSignal): Promise<ConfigLookup<A>>;
+  /** One connection: it ends or throws when that breaks. */
+  follow(after: number | null, signal: AbortSignal): AsyncIterable<ConfigChanges<A>>;
+}
+
+/** The control plane could not be asked, or refused; the message never holds the token. */
+export class ConfigUnavailable extends Error {}
+
+export interface ConfigSourceOptions {
+  /** Such as `http://localhost:8000`. */
+  readonly controlPlaneUrl: string;
+  /** A service token `sbsvc_…` of the audience. */
+  readonly token: string;
+  /** Default 5,000. */
+  readonly lookupTimeoutMs?: number;
+  /** Longest silence on the feed before it counts as lost; the server shows itself every 12 s. Default 30,000. */
+  readonly idleTimeoutMs?: number;
+}
+
+export function createConfigSource<A extends Audience>(options: ConfigSourceOptions): ConfigSource<A> {
+  const { token, lookupTimeoutMs = 5_000, idleTimeoutMs = 30_000 } = options;
+  const endpoint = new URL("graphql", `${options.controlPlaneUrl.replace(/\/+$/, "")}/`);
+
+  async function post(accept: string, body: object, signal: AbortSignal): Promise<Response> {
+    const response = await fetch(endpoint, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept, authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+      redirect: "error", // the token goes to this one place
+      signal,
+    }).catch((cause: unknown) => {
+      throw new ConfigUnavailable(`the control plane at ${endpoint.origin} does not answer`, { cause });
+    });
+    if (!response.ok)
+      throw new ConfigUnavailable(`the control plane refused: ${response.status} ${await reason(response)}`);
+    return response;
+  }
+
+  return {
+    async lookUp(refs, hosts, signal) {
+      const response = await post(
+        "application/json",
+        { query: LOOK_UP_PROJECT_CONFIGS, variables: { refs, hosts } },
+        AbortSignal.any([signal, AbortSignal.timeout(lookupTimeoutMs)]),
+      );
+      const data = dataOf<{
+        projectConfigs: (SnapshotOf<A> | null)[];
+        projectConfigsByHost: (SnapshotOf<A> | null)[];
+      }>(await response.json().catch(unreadable));
+      return { byRef: data.projectConfigs, byHost: data.projectConfigsByHost };
+    },
+
+    async *follow(after, signal) {
+      const connecting = new AbortController();
+      const timer = setTimeout(() => connecting.abort(), idleTimeoutMs);
+      const response = await post(
+        "text/event-stream",
+        { query: FOLLOW_PROJECT_CONFIGS, variables: { after } },
+        AbortSignal.any([signal, connecting.signal]),
+      ).finally(() => clearTimeout(timer));
+      if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream"))
+        throw new ConfigUnavailable(`the control plane refused the feed: ${await reason(response)}`);
+      for await (const { event, data } of readServerSentEvents(response.body, idleTimeoutMs)) {
+        if (event === "complete") return;
+        if (event !== "next") continue;
+        yield dataOf<{ projectConfigs: ConfigChanges<A> }>(JSON.parse(data)).projectConfigs;
+      }
+    },
+  };
+}
+
+interface GraphqlResult {
+  readonly data?: unknown;
+  readonly errors?: readonly { readonly message: string }[];
+}
+
+function dataOf<T>(result: unknown): T {
+  const { data, errors } = result as GraphqlResult;
+  if (errors?.[0] || !data)
+    throw new ConfigUnavailable(`the control plane refused: ${errors?.[0]?.message ?? "no data"}`);
+  return data as T;
+}
+
+async function reason(response: Response): Promise<string> {
+  const text = await response.text().catch(() => "");
+  try {
+    return (JSON.parse(text) as GraphqlResult).errors?.[0]?.message ?? "";
+  } catch {
+    return text.slice(0, 200);
+  }
+}
+
+function unreadable(cause: unknown): never {
+  throw new ConfigUnavailable("the control plane's answer broke off", { cause });
+}

@@ -1,0 +1,96 @@
+/** The audit log of an organization, a project, or the installation. */
+import { builder } from "../builder.ts";
+import { keysetSql, resolveConnection } from "../connections.ts";
+import type { GraphqlContext } from "../context.ts";
+import { OrganizationType } from "../organizations/organization.graphql.ts";
+import { requireInstanceOwner, requireOrganization, requireProject } from "../permissions.ts";
+import { ProjectType } from "../projects/project.graphql.ts";
+
+interface AuditRow {
+  readonly id: number;
+  readonly at: Date;
+  readonly actor: string;
+  readonly projectRef: string | null;
+  readonly action: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly ipAddress: string | null;
+}
+
+const AuditEntryType = builder.objectRef<AuditRow>("AuditEntry").implement({
+  description: "Who did what.",
+  fields: (t) => ({
+    id: t.id({ resolve: ({ id }) => String(id) }),
+    at: t.expose("at", { type: "DateTime" }),
+    actor: t.exposeString("actor", { description: "The account's e-mail at the time, or the service's name." }),
+    projectRef: t.exposeString("projectRef", { nullable: true }),
+    action: t.exposeString("action", { description: "Such as `project.create`." }),
+    details: t.expose("details", { type: "JSON", description: "Names and settings; never a secret value." }),
+    ipAddress: t.exposeString("ipAddress", { nullable: true }),
+  }),
+});
+
+builder.objectField(OrganizationType, "auditLog", (t) =>
+  t.connection({
+    type: AuditEntryType,
+    description: "Newest first. Role ADMIN.",
+    resolve: async ({ id }, args, context) => {
+      await requireOrganization(context, id, "audit.read");
+      return auditConnection(context, args, "organization_id = $1", [id]);
+    },
+  }),
+);
+
+builder.objectField(ProjectType, "auditLog", (t) =>
+  t.connection({
+    type: AuditEntryType,
+    description: "Newest first. Role ADMIN.",
+    resolve: async ({ ref }, args, context) => {
+      await requireProject(context, ref, "audit.read");
+      return auditConnection(context, args, "project_ref = $1", [ref]);
+    },
+  }),
+);
+
+builder.queryField("auditLog", (t) =>
+  t.connection({
+    type: AuditEntryType,
+    description: "Everything, newest first; for the owner of the installation.",
+    resolve: (_root, args, context) => {
+      requireInstanceOwner(context);
+      return auditConnection(context, args, "$1::text is null", [null]);
+    },
+  }),
+);
+
+/** @param where A condition of ours on parameter $1. */
+function auditConnection(
+  { database }: Pick<GraphqlContext, "database">,
+  args: Parameters<typeof resolveConnection>[0],
+  where: string,
+  values: readonly [string | null],
+) {
+  return resolveConnection<AuditRow>(args, {
+    cursorOf: ({ id }) => String(id),
+    page: (page) => {
+      const keyset = keysetSql(page, {
+        key: "id",
+        // A cursor that is no number names no row: the comparison with null leaves an empty page.
+        keyOf: (cursor) => `(case when ${cursor} ~ '^[0-9]{1,18}$' then ${cursor}::bigint end)`,
+        direction: "desc",
+        firstParameter: 3,
+      });
+      return database.query<AuditRow>(
+        `/* auditLog */ select id, at, actor, project_ref as "projectRef", action, details, host(ip_address) as "ipAddress"
+         from audit_log where ${where} and ${keyset.where} order by ${keyset.orderBy} limit $2`,
+        [...values, page.limit, ...keyset.values],
+      );
+    },
+    count: async () => {
+      const [row] = await database.query<{ count: number }>(
+        `/* countAuditLog */ select count(*) from audit_log where ${where}`,
+        values,
+      );
+      return row?.count ?? 0;
+    },
+  });
+}

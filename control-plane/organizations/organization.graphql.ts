@@ -1,0 +1,125 @@
+/** Organizations: the type, and what is done to an organization itself. Members are in members.graphql.ts. */
+
+import { parseName } from "../accounts/account-row.ts";
+import { recordAudit } from "../audit/record-audit.ts";
+import { builder } from "../builder.ts";
+import { Conflict } from "../errors.ts";
+import {
+  ORGANIZATION_COLUMNS,
+  type OrganizationRow,
+  requireAccount,
+  requireInstanceOwner,
+  requireOrganization,
+} from "../permissions.ts";
+import { insertOrganization } from "./organization-table.ts";
+
+export const RoleEnum = builder.enumType("Role", {
+  description: "What a member may do, from least to most; each role includes those before it.",
+  values: {
+    VIEWER: { value: "viewer", description: "Sees names, states, health and usage. No keys, no secrets, no data." },
+    DEVELOPER: { value: "developer", description: "Runs SQL, reads public keys and settings, manages project users." },
+    ADMIN: { value: "admin", description: "Creates and deletes projects, reveals secrets, manages members." },
+    OWNER: { value: "owner", description: "Everything, including owners and the organization itself." },
+  },
+});
+
+export const OrganizationType = builder.objectRef<OrganizationRow>("Organization").implement({
+  description: "A team: it holds projects and members.",
+  fields: (t) => ({
+    id: t.exposeID("id"),
+    name: t.exposeString("name"),
+    slug: t.exposeString("slug", { description: "Unique; made from the first name, it does not change." }),
+    createdAt: t.expose("createdAt", { type: "DateTime" }),
+    viewerRole: t.expose("viewerRole", { type: RoleEnum, description: "The asking account's own role." }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  organization: t.field({
+    type: OrganizationType,
+    description: "An organization the viewer belongs to.",
+    args: { id: t.arg.id() },
+    resolve: (_root, { id }, context) => requireOrganization(context, id, "organization.read"),
+  }),
+  organizations: t.field({
+    type: [OrganizationType],
+    description: "All organizations of the installation; for its owner.",
+    resolve: (_root, _args, context) => {
+      requireInstanceOwner(context);
+      return context.database.query<OrganizationRow>(
+        `/* organizations */ select ${ORGANIZATION_COLUMNS}, 'owner' as "viewerRole" from organizations order by name, id`,
+      );
+    },
+  }),
+}));
+
+builder.mutationFields((t) => ({
+  createOrganization: t.field({
+    type: OrganizationType,
+    description: "Makes an organization that the viewer owns.",
+    args: { name: t.arg.string() },
+    resolve: (_root, args, context) => {
+      const viewer = requireAccount(context);
+      const name = parseName("name", args.name);
+      return context.database.transaction(async (tx) => {
+        const organization = await insertOrganization(tx, name, viewer.accountId);
+        await recordAudit(tx, context, {
+          action: "organization.create",
+          organizationId: organization.id,
+          details: { name },
+        });
+        return organization;
+      });
+    },
+  }),
+  renameOrganization: t.field({
+    type: OrganizationType,
+    description: "Its slug stays as it is.",
+    args: { id: t.arg.id(), name: t.arg.string() },
+    resolve: async (_root, args, context) => {
+      const organization = await requireOrganization(context, args.id, "organization.update");
+      const name = parseName("name", args.name);
+      await context.database.transaction(async (tx) => {
+        await tx.query("/* renameOrganization */ update organizations set name = $2 where id = $1", [
+          organization.id,
+          name,
+        ]);
+        await recordAudit(tx, context, {
+          action: "organization.rename",
+          organizationId: organization.id,
+          details: { from: organization.name, to: name },
+        });
+      });
+      return { ...organization, name };
+    },
+  }),
+  deleteOrganization: t.field({
+    type: "ID",
+    description: "Deletes an organization without projects, with its members, invitations and audit log.",
+    args: { id: t.arg.id() },
+    resolve: async (_root, args, context) => {
+      const organization = await requireOrganization(context, args.id, "organization.delete");
+      await context.database.transaction(async (tx) => {
+        // The row's lock also keeps new projects out: their foreign key waits for it.
+        await tx.query("/* deleteOrganization: lock */ select from organizations where id = $1 for update", [
+          organization.id,
+        ]);
+        const projects = await tx.query(
+          "/* deleteOrganization: projects */ select from projects where organization_id = $1 and deleted_at is null limit 1",
+          [organization.id],
+        );
+        if (projects.length > 0) throw new Conflict("delete the organization's projects first");
+        await tx.query(
+          "/* deleteOrganization: tombstones */ update projects set organization_id = null where organization_id = $1",
+          [organization.id],
+        );
+        await tx.query("/* deleteOrganization */ delete from organizations where id = $1", [organization.id]);
+        await recordAudit(tx, context, {
+          action: "organization.delete",
+          details: { id: organization.id, name: organization.name },
+        });
+      });
+      return organization.id;
+    },
+  }),
+}));

@@ -21,4 +21,6 @@ export interface ServiceViewer {
   readonly kind: "service";
   readonly audience: Audience;
   readonly name: string;
+  /** SHA-256 of the token: by it the config feed finds out that the token was replaced or deleted. */
+  readonly credentialHash: Buffer;
 }

@@ -101,5 +101,5 @@ async function findServiceViewer(db: Queryable, hash: Buffer): Promise<ServiceVi
     "/* findServiceViewer */ select audience, name from service_tokens where token_hash = $1",
     [hash],
   );
-  return row ? { kind: "service", ...row } : null;
+  return row ? { kind: "service", credentialHash: hash, ...row } : null;
 }

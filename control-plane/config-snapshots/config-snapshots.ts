@@ -9,7 +9,7 @@ import type { EventStream, Events } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import { buildSnapshot, type SnapshotParts } from "./build-snapshot.ts";
 import {
-  findRefByHost,
+  findRefsByHosts,
   readChangedRefs,
   readNewestVersion,
   readSnapshotRows,
@@ -35,8 +35,8 @@ export interface ConfigChanges<A extends Audience> {
 export interface ConfigSnapshots {
   /** Snapshots by ref; projects that do not exist (any more) are left out. */
   findByRefs<A extends Audience>(audience: A, refs: readonly string[]): Promise<Map<string, SnapshotOf<A>>>;
-  /** By custom host, in lower case and without a port. */
-  findByHost<A extends Audience>(audience: A, host: string): Promise<SnapshotOf<A> | null>;
+  /** By custom hosts, in lower case and without a port. */
+  findByHosts<A extends Audience>(audience: A, hosts: readonly string[]): Promise<Map<string, SnapshotOf<A>>>;
   /**
    * Begins with one answer for `after` (empty when nothing was missed), then one for each batch of changes, for ever.
    * @param after The reader's cursor, or null for one that has nothing yet: then without a replay.
@@ -146,9 +146,18 @@ export function createConfigSnapshots(options: ConfigSnapshotsOptions): ConfigSn
 
   return {
     findByRefs,
-    async findByHost(audience, host) {
-      const ref = await findRefByHost(database, host);
-      return ref === null ? null : ((await findByRefs(audience, [ref])).get(ref) ?? null);
+    async findByHosts(audience, hosts) {
+      const owners = await findRefsByHosts(database, hosts);
+      const snapshots = await findByRefs(
+        audience,
+        owners.map(({ ref }) => ref),
+      );
+      return new Map(
+        owners.flatMap(({ host, ref }) => {
+          const snapshot = snapshots.get(ref);
+          return snapshot ? [[host, snapshot]] : [];
+        }),
+      );
     },
     changes: changes as ConfigSnapshots["changes"],
     close() {

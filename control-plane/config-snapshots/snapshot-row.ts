@@ -67,14 +67,16 @@ export async function readSnapshotRows(
   }));
 }
 
-/** The project that a custom host leads to; null when none does. */
-export async function findRefByHost(db: Queryable, host: string): Promise<string | null> {
-  const [row] = await db.query<{ ref: string }>(
-    `/* findRefByHost */ select ref from custom_hosts join projects on ref = project_ref
-     where host = $1 and deleted_at is null`,
-    [host],
+/** The projects that custom hosts lead to; hosts of nobody are left out. */
+export async function findRefsByHosts(
+  db: Queryable,
+  hosts: readonly string[],
+): Promise<{ host: string; ref: string }[]> {
+  return db.query(
+    `/* findRefsByHosts */ select host, ref from custom_hosts join projects on ref = project_ref
+     where host = any ($1) and deleted_at is null`,
+    [hosts],
   );
-  return row?.ref ?? null;
 }
 
 /** Projects changed after a version, in the order of their versions. */

@@ -15,6 +15,8 @@ export type ControlPlaneEvent =
   | { readonly topic: "operation"; ref: string; operationId?: string; kind?: OperationKind; step?: string | null }
   /** An account's rights changed (membership, role, a revoked credential): its open subscriptions authorize again. */
   | { readonly topic: "access"; accountId: string }
+  /** A cluster's address changed: pools to it are made anew. */
+  | { readonly topic: "cluster"; clusterId: string }
   /** Events may have been missed: read again. Never published, only delivered; every filter lets it through. */
   | { readonly topic: "resync" };
 

@@ -48,6 +48,7 @@ export const ERROR_STATUS = {
   phone_exists: 422,
   phone_not_confirmed: 400,
   phone_provider_disabled: 400,
+  provider_disabled: 400,
   reauthentication_needed: 400,
   reauthentication_not_valid: 422,
   refresh_token_already_used: 400,

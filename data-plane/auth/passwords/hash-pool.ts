@@ -16,6 +16,8 @@ export interface HashPoolOptions {
   readonly idleTimeoutMs: number;
   /** A thread busy with one job for so long is ended, and the job fails. */
   readonly jobTimeoutMs: number;
+  /** What a thread runs; left out: hash-worker.ts. */
+  readonly script?: URL;
 }
 
 export const DEFAULT_HASH_POOL: Omit<HashPoolOptions, "threads"> = {
@@ -140,7 +142,7 @@ class HashPool implements PasswordHasher {
   }
 
   #spawn(): Thread {
-    const worker = new Worker(new URL("./hash-worker.ts", import.meta.url), {
+    const worker = new Worker(this.#options.script ?? new URL("./hash-worker.ts", import.meta.url), {
       name: "password-hashing",
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, codeRangeSizeMb: 16 },
       execArgv: [],

@@ -1,0 +1,27 @@
+/** Every endpoint of the auth service, by feature. Paths are below `/auth/v1`. */
+import type { Handler } from "./context.ts";
+import type { Route } from "./http/router.ts";
+import * as meta from "./meta.ts";
+import { logOut } from "./sessions/logout.ts";
+import { issueToken } from "./sessions/token.ts";
+import { signUp } from "./signup/signup.ts";
+import { getUser } from "./users/get-user.ts";
+
+const HANDLERS: Readonly<Record<string, Handler>> = {
+  "GET /health": meta.health,
+  "GET /settings": meta.settings,
+  "GET /.well-known/jwks.json": meta.jwks,
+  "GET /.well-known/openid-configuration": meta.openIdConfiguration,
+  "GET /.well-known/oauth-authorization-server": meta.oauthServerDisabled,
+
+  "POST /signup": signUp,
+  "POST /token": issueToken,
+  "POST /logout": logOut,
+
+  "GET /user": getUser,
+};
+
+export const ROUTES: readonly Route<Handler>[] = Object.entries(HANDLERS).map(([pattern, handler]) => ({
+  pattern,
+  handler,
+}));

@@ -1,0 +1,144 @@
+/**
+ * The auth service of all projects: GoTrue's wire protocol over schema `auth` of each project's own database. Which
+ * project a request is for is the caller's knowledge (its snapshot); nothing of a token decides it.
+ */
+import { availableParallelism } from "node:os";
+import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
+import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import type { ProjectDatabases } from "../database/database.ts";
+import { BodyAborted, type Service, type ServiceRequest, type ServiceResponse } from "../service.ts";
+import type { AuthContext, AuthParts, Handler, UsedTotpSteps } from "./context.ts";
+import { databaseFailure, TIMEOUT_MESSAGE } from "./database/failures.ts";
+import { createAuthDatabase } from "./database/sql.ts";
+import { AuthError, errorResponse, OAuthError, unexpectedFailure } from "./errors.ts";
+import { methodNotAllowed, notFound } from "./http/responses.ts";
+import { createRouter } from "./http/router.ts";
+import { createRateLimiter } from "./limits/rate-limiter.ts";
+import { createDroppingMailer, type Mailer } from "./mail/mailer.ts";
+import { createHashPool, DEFAULT_HASH_POOL, type HashPoolOptions } from "./passwords/hash-pool.ts";
+import { ROUTES } from "./routes.ts";
+import { createAccessTokens } from "./tokens/access-token.ts";
+
+export interface AuthServiceOptions {
+  readonly databases: ProjectDatabases;
+  readonly now: () => Date;
+  readonly logger: Logger;
+  /** Left out: one thread for each core. */
+  readonly hashing?: Partial<HashPoolOptions>;
+  /** Left out: mail is dropped. */
+  readonly mailer?: Mailer;
+  /** A request that takes longer is answered 504. */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface AuthService {
+  readonly handle: Service;
+  /** Ends the hashing threads; what waits for them fails. The databases stay open: they belong to the caller. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+
+export function createAuthService(options: AuthServiceOptions): AuthService {
+  const { databases, now, logger } = options;
+  const hasher = createHashPool({ threads: availableParallelism(), ...DEFAULT_HASH_POOL, ...options.hashing });
+  const parts: AuthParts = {
+    tokens: createAccessTokens(),
+    hasher,
+    limiter: createRateLimiter(),
+    mailer: options.mailer ?? createDroppingMailer(logger),
+    usedTotpSteps: createUsedTotpSteps(),
+    logger,
+  };
+  const findRoute = createRouter(ROUTES);
+  const timeoutMs = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
+
+  async function handle(request: ServiceRequest, project: ServiceSnapshot): Promise<ServiceResponse> {
+    const route = findRoute(request.method, request.path);
+    if (route.kind === "unknown") return notFound;
+    if (route.kind === "wrong_method") return methodNotAllowed;
+    const given = new AbortController();
+    const context: AuthContext = {
+      request,
+      project,
+      settings: project.auth,
+      params: route.params,
+      query: new URLSearchParams(request.query),
+      now: now(),
+      database: createAuthDatabase(databases.get(project.projectRef, project.database)),
+      parts,
+      signal: given.signal,
+    };
+    try {
+      return await withTimeout(route.handler, context, given, timeoutMs);
+    } catch (error) {
+      return answerFailure(error, request, project, logger);
+    }
+  }
+
+  return { handle, close: () => hasher.close() };
+}
+
+/** Work that waits for a hashing thread is given up when the time is over or the client has gone. */
+async function withTimeout(
+  handler: Handler,
+  context: AuthContext,
+  controller: AbortController,
+  timeoutMs: number,
+): Promise<ServiceResponse> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const error = new AuthError("request_timeout", TIMEOUT_MESSAGE);
+      controller.abort(error);
+      reject(error);
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([handler(context), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What is not an answer by itself is logged with its cause and told without it. */
+function answerFailure(
+  error: unknown,
+  { headers, requestId, method, path }: ServiceRequest,
+  { projectRef }: ServiceSnapshot,
+  logger: Logger,
+): ServiceResponse {
+  if (error instanceof BodyAborted) throw error; // nobody is left to answer
+  const failure =
+    error instanceof AuthError || error instanceof OAuthError
+      ? error
+      : (databaseFailure(error) ??
+        unexpectedFailure("Unexpected failure, please check server logs for more information", error));
+  if (failure instanceof AuthError && failure.status >= 500) {
+    logger.error({ projectRef, requestId, method, path, reason: describeCause(failure) }, failure.message);
+  }
+  return errorResponse(failure, headers["x-supabase-api-version"], requestId);
+}
+
+/** Type, code and place of a failure. Its message can quote values (`Key (email)=(…) already exists`), so it is left out. */
+function describeCause({ cause }: AuthError): Record<string, unknown> | undefined {
+  if (!(cause instanceof Error)) return undefined;
+  const { code } = cause as { code?: unknown };
+  return { name: cause.constructor.name, code, stack: cause.stack?.split("\n").slice(1, 6).join("\n") };
+}
+
+/** A code is good for three steps of 30 s at most; after that there is nothing to remember. */
+const TOTP_MEMORY_MS = 120_000;
+
+function createUsedTotpSteps(): UsedTotpSteps {
+  const used = new LRUCache<string, true>({ max: 50_000, ttl: TOTP_MEMORY_MS });
+  return {
+    claim(projectRef, factorId, step) {
+      const key = `${projectRef} ${factorId} ${step}`;
+      if (used.has(key)) return false;
+      used.set(key, true);
+      return true;
+    },
+  };
+}

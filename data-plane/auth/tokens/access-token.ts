@@ -1,0 +1,135 @@
+/**
+ * Access tokens of all projects. A key is bound to one algorithm and one project; which key verifies a token is decided by
+ * its `kid`, never by what its header claims to be able to do.
+ */
+import { decodeProtectedHeader, errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
+import { LRUCache } from "lru-cache";
+import type { JwtKeys, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
+
+/** Claims this service reads or writes. Those of API keys have little more than `role`. */
+export interface AccessTokenClaims {
+  readonly sub?: string;
+  readonly role?: string;
+  readonly aud?: string | string[];
+  readonly session_id?: string;
+  readonly exp?: number;
+  readonly [claim: string]: unknown;
+}
+
+/** Malformed, expired, or signed with no key of the project. `message` may be sent to the caller. */
+export class InvalidAccessToken extends Error {}
+
+export interface AccessTokens {
+  sign(project: ServiceSnapshot, claims: AccessTokenClaims): Promise<string>;
+  /** Checks signature, `exp` and `nbf`; neither issuer nor audience. @throws {InvalidAccessToken} */
+  verify(project: ServiceSnapshot, token: string, now: Date): Promise<AccessTokenClaims>;
+}
+
+const ALGORITHMS = new Set(["RS256", "RS512", "ES256", "ES512", "EdDSA"]);
+const MAX_CACHED_TOKENS = 10_000;
+const MAX_CACHED_PROJECTS = 1000;
+
+type Key = Awaited<ReturnType<typeof importJWK>>;
+
+interface VerificationKey {
+  readonly algorithm: string;
+  readonly key: Key;
+}
+
+interface ProjectKeys {
+  readonly version: number;
+  readonly secret: Uint8Array;
+  readonly signing: { readonly algorithm: string; readonly kid: string | undefined; readonly key: Key };
+  readonly byKid: ReadonlyMap<string, VerificationKey>;
+}
+
+export function createAccessTokens(): AccessTokens {
+  const keys = new LRUCache<string, Promise<ProjectKeys>>({ max: MAX_CACHED_PROJECTS });
+  /** Verified tokens; the key holds project and snapshot version, so a rotated key is out of use at once. */
+  const verified = new LRUCache<string, AccessTokenClaims>({ max: MAX_CACHED_TOKENS });
+
+  async function keysOf(project: ServiceSnapshot): Promise<ProjectKeys> {
+    const cached = keys.get(project.projectRef);
+    if (cached && (await cached).version === project.version) return cached;
+    const loading = importKeys(project.jwt, project.version);
+    keys.set(project.projectRef, loading);
+    loading.catch(() => keys.delete(project.projectRef));
+    return loading;
+  }
+
+  return {
+    async sign(project, claims) {
+      const { signing } = await keysOf(project);
+      const { algorithm: alg, kid, key } = signing;
+      return new SignJWT(claims)
+        .setProtectedHeader({ alg, typ: "JWT", ...(kid === undefined ? {} : { kid }) })
+        .sign(key);
+    },
+
+    async verify(project, token, now) {
+      const cacheKey = `${project.projectRef} ${project.version} ${token}`;
+      const cached = verified.get(cacheKey);
+      if (cached && (cached.exp === undefined || cached.exp * 1000 > now.getTime())) return cached;
+      const { key, algorithm } = chooseKey(await keysOf(project), token);
+      try {
+        const { payload } = await jwtVerify(token, key, { algorithms: [algorithm], currentDate: now });
+        verified.set(cacheKey, payload);
+        return payload;
+      } catch (error) {
+        throw new InvalidAccessToken(describe(error), { cause: error });
+      }
+    },
+  };
+}
+
+async function importKeys(jwt: JwtKeys, version: number): Promise<ProjectKeys> {
+  const secret = new TextEncoder().encode(jwt.secret);
+  const byKid = new Map<string, VerificationKey>();
+  for (const jwk of publicKeys(jwt)) {
+    if (jwk.kid && jwk.alg) byKid.set(jwk.kid, { algorithm: jwk.alg, key: await importJWK(jwk, jwk.alg) });
+  }
+  const signingJwk = jwt.signingKey as JWK | null;
+  if (!signingJwk) return { version, secret, byKid, signing: { algorithm: "HS256", kid: undefined, key: secret } };
+  const algorithm = signingJwk.alg;
+  if (!algorithm || !ALGORITHMS.has(algorithm))
+    throw new Error("the project's signing key names no supported algorithm");
+  const key = await importJWK(signingJwk, algorithm);
+  return { version, secret, byKid, signing: { algorithm, kid: signingJwk.kid, key } };
+}
+
+/** The key a token must have been signed with. @throws {InvalidAccessToken} when its header names none of ours. */
+function chooseKey(keys: ProjectKeys, token: string): VerificationKey {
+  let header: { kid?: string; alg?: string };
+  try {
+    header = decodeProtectedHeader(token);
+  } catch (error) {
+    throw new InvalidAccessToken("token is malformed: token contains an invalid number of segments", { cause: error });
+  }
+  const named = header.kid === undefined ? undefined : keys.byKid.get(header.kid);
+  if (named) return named;
+  if (header.alg === "HS256") return { algorithm: "HS256", key: keys.secret };
+  throw new InvalidAccessToken(
+    `token is unverifiable: error while executing keyfunc: unrecognized JWT kid for algorithm ${header.alg}`,
+  );
+}
+
+function describe(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return "token has invalid claims: token is expired";
+  if (error instanceof errors.JWTClaimValidationFailed) return "token has invalid claims: token is not valid yet";
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "token signature is invalid: signature is invalid";
+  if (error instanceof errors.JOSEAlgNotAllowed) return "token signature is invalid: signing method is invalid";
+  return "token is malformed";
+}
+
+const PRIVATE_MEMBERS = new Set(["d", "p", "q", "dp", "dq", "qi", "oth", "k"]);
+
+/** What a project publishes at its JWKS endpoint: asymmetric keys only, without their private members. */
+export function publicKeys(jwt: JwtKeys): JWK[] {
+  const all = [jwt.signingKey, ...jwt.verificationKeys] as readonly (JWK | null)[];
+  return all
+    .filter((jwk): jwk is JWK => jwk !== null && jwk.kty !== "oct" && ALGORITHMS.has(jwk.alg ?? ""))
+    .map((jwk) => {
+      const members = Object.entries(jwk).filter(([name]) => !PRIVATE_MEMBERS.has(name));
+      return { ...Object.fromEntries(members), use: "sig", key_ops: ["verify"] } as JWK;
+    });
+}

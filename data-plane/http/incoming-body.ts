@@ -1,0 +1,180 @@
+/** The body of a request that uWebSockets delivers, as the services read it: whole, as a stream, or pushed. */
+import { BodyAborted, BodyTooLarge, type RequestBody } from "../service.ts";
+import type { HttpResponse } from "./uws.ts";
+
+/** Bytes held back before the sender is paused. */
+const HIGH_WATER_BYTES = 256 * 1024;
+
+/** Takes a body's chunks as they come. Returning false pauses the sender until {@link IncomingBody.resume}. */
+export type ChunkSink = (chunk: Buffer, last: boolean) => boolean;
+
+/**
+ * Must be made in the same turn as the request's handler runs: uWebSockets drops what arrives while nobody listens.
+ * Its owner calls {@link abort} when the client goes away and {@link finish} before it ends the response.
+ */
+export class IncomingBody implements RequestBody {
+  readonly declaredBytes: number | undefined;
+  receivedBytes = 0;
+  /** All of it has arrived. */
+  complete = false;
+
+  readonly #response: HttpResponse;
+  #maxBytes = Number.POSITIVE_INFINITY;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #sink: ChunkSink | null = null;
+  #failure: Error | null = null;
+  #paused = false;
+  /** The response has ended or the client is gone: the native object must not be touched any more. */
+  #detached = false;
+  #wakeReader: (() => void) | null = null;
+  #onFailure: ((failure: Error) => void) | null = null;
+
+  constructor(response: HttpResponse, declaredBytes: number | undefined) {
+    this.#response = response;
+    this.declaredBytes = declaredBytes;
+    response.onData((chunk, last) => this.#receive(chunk, last));
+  }
+
+  /** More than this never arrives at a reader: it gets {@link BodyTooLarge} instead. Until set there is no limit. */
+  limit(maxBytes: number): void {
+    this.#maxBytes = maxBytes;
+    if (this.receivedBytes > maxBytes) this.#fail(new BodyTooLarge(maxBytes));
+  }
+
+  async read(maxBytes: number): Promise<Buffer> {
+    const limit = Math.min(maxBytes, this.#maxBytes);
+    if (this.declaredBytes !== undefined && this.declaredBytes > limit) throw new BodyTooLarge(limit);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of this.stream()) {
+      bytes += chunk.length;
+      if (bytes > limit) throw new BodyTooLarge(limit);
+      chunks.push(chunk);
+    }
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);
+  }
+
+  async *stream(): AsyncGenerator<Buffer> {
+    while (true) {
+      const chunk = this.#queue.shift();
+      if (chunk) {
+        this.#queuedBytes -= chunk.length;
+        if (this.#queuedBytes < HIGH_WATER_BYTES) this.resume();
+        yield chunk;
+      } else if (this.#failure) {
+        throw this.#failure;
+      } else if (this.complete) {
+        return;
+      } else {
+        await new Promise<void>((wake) => {
+          this.#wakeReader = wake;
+        });
+      }
+    }
+  }
+
+  /** Hands over what has arrived and all that follows; `onFailure` comes at most once, instead of the last chunk. */
+  pushTo(sink: ChunkSink, onFailure: (failure: Error) => void): void {
+    if (this.#failure) {
+      onFailure(this.#failure);
+      return;
+    }
+    this.#sink = sink;
+    this.#onFailure = onFailure;
+    const held = Buffer.concat(this.#queue);
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const wantsMore = held.length > 0 || this.complete ? sink(held, this.complete) : true;
+    if (wantsMore) this.resume();
+    else this.pause();
+  }
+
+  /** All of a body that is complete, without waiting; null when more is to come. Empties the queue. */
+  takeIfComplete(): Buffer | null {
+    if (!this.complete || this.#failure) return null;
+    const chunks = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  }
+
+  pause(): void {
+    if (this.#paused || this.complete || this.#detached) return;
+    this.#paused = true;
+    this.#response.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#detached) return;
+    this.#paused = false;
+    this.#response.resume();
+  }
+
+  /** Throws away what has arrived and what follows; `onEnd` is called after the last byte, or after `maxBytes` more. */
+  discard(onEnd: () => void, maxBytes: number): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#failure = null;
+    this.#maxBytes = Number.POSITIVE_INFINITY;
+    const stopAt = this.receivedBytes + maxBytes;
+    this.#sink = (_chunk, last) => {
+      if (last || this.receivedBytes >= stopAt) onEnd();
+      return true;
+    };
+    if (this.complete) onEnd();
+    else this.resume();
+  }
+
+  /** The client went away. */
+  abort(): void {
+    this.#detached = true;
+    if (!this.complete) this.#fail(new BodyAborted("the client went away before its body had arrived"));
+  }
+
+  /** The response is about to end: what still comes is thrown away. */
+  finish(): void {
+    this.resume();
+    this.#detached = true;
+    this.#queue = [];
+    this.#sink = () => true;
+  }
+
+  #receive(native: ArrayBuffer, last: boolean): void {
+    this.complete = last;
+    if (this.#failure) return;
+    this.receivedBytes += native.byteLength;
+    if (this.receivedBytes > this.#maxBytes) {
+      this.#fail(new BodyTooLarge(this.#maxBytes));
+      return;
+    }
+    // The native memory is reused as soon as this callback returns.
+    const chunk = Buffer.allocUnsafe(native.byteLength);
+    chunk.set(new Uint8Array(native));
+    if (this.#sink) {
+      if (!this.#sink(chunk, last)) this.pause();
+      return;
+    }
+    if (chunk.length > 0) this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#queuedBytes >= HIGH_WATER_BYTES) this.pause();
+    this.#wake();
+  }
+
+  /** What still comes after a failure is thrown away, so the sender must not stay paused. */
+  #fail(failure: Error): void {
+    if (this.#failure) return;
+    this.#failure = failure;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.resume();
+    this.#onFailure?.(failure);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const wake = this.#wakeReader;
+    this.#wakeReader = null;
+    wake?.();
+  }
+}

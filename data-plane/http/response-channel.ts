@@ -1,0 +1,198 @@
+/** One response on its way to a client of uWebSockets: sent whole, or streamed under back-pressure. */
+import { STATUS_CODES } from "node:http";
+import type { HttpResponse } from "./uws.ts";
+
+export interface ResponseHead {
+  /** Status code and reason phrase, as in `404 Not Found`. */
+  readonly statusLine: string;
+  /** Names and values in turn. Content-Length, Transfer-Encoding, Connection and Date are the channel's own affair. */
+  readonly headers: readonly string[];
+}
+
+const STANDARD_LINES = new Map(
+  Object.entries(STATUS_CODES).map(([code, reason]) => [Number(code), `${code} ${reason}`] as const),
+);
+
+/** `201 Created` for 201; a reason phrase of the service's own replaces the standard one. */
+export function statusLine(status: number, reason?: string): string {
+  if (reason !== undefined) return `${status} ${reason}`;
+  return STANDARD_LINES.get(status) ?? `${status} Unknown`;
+}
+
+/** Statuses that never have a body, whatever the headers say (RFC 9110, 6.4.1). */
+export function forbidsBody(status: number): boolean {
+  return status === 204 || status === 304 || status < 200;
+}
+
+/**
+ * Wraps the native response, which is only valid until it is aborted or ended: every method is harmless afterwards.
+ * Whoever makes one must call {@link clientGone} from the native `onAborted`.
+ */
+export class ResponseChannel {
+  /** The client is gone; nothing more can be sent. */
+  aborted = false;
+  /** The head is on its way: the status cannot change any more. */
+  started = false;
+  /** The whole response has been handed over. */
+  ended = false;
+  /** Bytes of body handed to the client's socket. */
+  bodyBytes = 0;
+  /** Ask the client to close its connection once this response is over (set it before the response starts). */
+  closeAfter = false;
+  /** Called once, when the response has been handed over whole or the client is gone. */
+  onClosed: (() => void) | null = null;
+  /** Called when the client takes more after {@link write} had returned false. */
+  onDrain: (() => void) | null = null;
+
+  readonly #native: HttpResponse;
+  /** A response to HEAD: headers as for GET, no body. */
+  readonly #headOnly: boolean;
+  #totalBytes: number | undefined;
+  /** What a known-length response could not hand over yet: uWebSockets keeps nothing of a refused chunk. */
+  #held: Buffer[] = [];
+  #heldFrom = 0;
+
+  constructor(native: HttpResponse, headOnly: boolean) {
+    this.#native = native;
+    this.#headOnly = headOnly;
+  }
+
+  get closed(): boolean {
+    return this.aborted || this.ended;
+  }
+
+  clientGone(): void {
+    if (this.closed) return;
+    this.aborted = true;
+    this.#held = [];
+    this.onClosed?.();
+  }
+
+  /**
+   * Sends everything at once; the body's buffer may be reused after the call.
+   * @param body Null only for a status that {@link forbidsBody}: no length is sent with it.
+   * @param reportedLength Content-Length of an answer to HEAD, when it is known without the body.
+   */
+  send(head: ResponseHead, body: string | Uint8Array | null, reportedLength?: number): void {
+    if (this.closed || this.started) return;
+    this.started = true;
+    this.ended = true;
+    this.#native.cork(() => {
+      this.#writeHead(head);
+      if (this.#headOnly || body === null) {
+        this.#endWithoutBody(this.#headOnly ? (reportedLength ?? bytesOf(body)) : null);
+      } else {
+        this.bodyBytes = bytesOf(body) ?? 0;
+        this.#native.end(body, this.closeAfter);
+      }
+    });
+    this.onClosed?.();
+  }
+
+  /** Opens a streamed response; without `totalBytes` it goes out in chunks. */
+  start(head: ResponseHead, totalBytes: number | undefined): void {
+    if (this.closed || this.started) return;
+    if (this.#headOnly || totalBytes === 0) {
+      this.send(head, this.#headOnly ? null : "", totalBytes);
+      return;
+    }
+    this.started = true;
+    this.#totalBytes = totalBytes;
+    this.#native.cork(() => this.#writeHead(head));
+    this.#native.onWritable((offset) => this.#continue(offset));
+  }
+
+  /** @returns False when the producer should wait for {@link onDrain}. The chunk may be reused after the call. */
+  write(chunk: Uint8Array): boolean {
+    if (this.closed || chunk.length === 0) return true;
+    this.bodyBytes += chunk.length;
+    if (this.#totalBytes === undefined) {
+      let taken = true;
+      this.#native.cork(() => {
+        taken = this.#native.write(chunk);
+      });
+      return taken;
+    }
+    if (this.bodyBytes > this.#totalBytes) {
+      this.destroy(); // more than was announced: the rest would be read as the next response
+      return true;
+    }
+    if (this.#held.length > 0) {
+      this.#held.push(Buffer.from(chunk));
+      return false;
+    }
+    return this.#offer(chunk, this.bodyBytes - chunk.length);
+  }
+
+  /** Ends a streamed response. One that announced more bytes than it got is cut, so that the client notices. */
+  end(): void {
+    if (this.closed) return;
+    if (this.#totalBytes === undefined) {
+      this.ended = true;
+      this.#native.cork(() => this.#native.end(undefined, this.closeAfter));
+      this.onClosed?.();
+    } else if (this.bodyBytes < this.#totalBytes) {
+      this.destroy();
+    }
+  }
+
+  /** Breaks the connection: the only honest end of a response that cannot be completed. */
+  destroy(): void {
+    if (this.closed) return;
+    this.#native.close(); // runs onAborted, and with it clientGone
+    this.clientGone();
+  }
+
+  #writeHead(head: ResponseHead): void {
+    const native = this.#native;
+    native.writeStatus(head.statusLine);
+    const headers = head.headers;
+    for (let index = 0; index < headers.length; index += 2) {
+      native.writeHeader(headers[index] as string, headers[index + 1] as string);
+    }
+  }
+
+  #endWithoutBody(reportedLength: number | null): void {
+    if (reportedLength !== null) this.#native.endWithoutBody(reportedLength, this.closeAfter);
+    else {
+      // An absent length must be absent from the call: undefined would be sent as a number.
+      if (this.closeAfter) this.#native.writeHeader("connection", "close");
+      this.#native.endWithoutBody();
+    }
+  }
+
+  /** @returns Whether the client took it all. */
+  #offer(chunk: Uint8Array, from: number): boolean {
+    let taken = true;
+    let done = false;
+    this.#native.cork(() => {
+      [taken, done] = this.#native.tryEnd(chunk, this.#totalBytes as number);
+    });
+    if (done) {
+      this.ended = true;
+      this.onClosed?.();
+    } else if (!taken) {
+      const accepted = this.#native.getWriteOffset() - from;
+      this.#held.push(Buffer.from(chunk.subarray(accepted)));
+      this.#heldFrom = from + accepted;
+      return false;
+    }
+    return true;
+  }
+
+  #continue(offset: number): boolean {
+    if (this.closed) return true;
+    if (this.#held.length > 0) {
+      const pending = Buffer.concat(this.#held).subarray(offset - this.#heldFrom);
+      this.#held = [];
+      if (!this.#offer(pending, offset)) return false;
+    }
+    this.onDrain?.();
+    return true;
+  }
+}
+
+function bytesOf(body: string | Uint8Array | null): number | null {
+  if (body === null) return null;
+  return typeof body === "string" ? Buffer.byteLength(body) : body.length;
+}

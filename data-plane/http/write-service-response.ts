@@ -1,0 +1,114 @@
+/** Puts a service's response on a channel: whole when it is, else streamed at the client's pace. */
+import type { ServiceResponse } from "../service.ts";
+import { forbidsBody, type ResponseChannel, type ResponseHead, statusLine } from "./response-channel.ts";
+
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Anything by which a header value could end early and start another header or body. */
+const UNSAFE_VALUE = /[^\t\x20-\x7e\x80-\uffff]/;
+
+/** Framing is the channel's own affair. Content-Length is read before it is dropped. */
+const FRAMING: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "date",
+]);
+
+export interface WriteOptions {
+  /** Headers that are added, names and values in turn. */
+  readonly extraHeaders: readonly string[];
+  /** False leaves a header of the service out; the name is lower-case. */
+  readonly accept: (name: string, value: string) => boolean;
+}
+
+/**
+ * Resolves when the response is out or the client is gone; the body's iterator is always closed.
+ * @throws What the body's iterator throws; the connection is cut by then, because the head is already out.
+ * @throws {TypeError} For a header that cannot be sent; nothing has been sent then.
+ */
+export async function writeServiceResponse(
+  channel: ResponseChannel,
+  response: ServiceResponse,
+  options: WriteOptions,
+): Promise<void> {
+  const { head, contentLength } = toHead(response, options);
+  const body = response.body;
+  if (body === null || typeof body === "string" || Buffer.isBuffer(body)) {
+    channel.send(head, forbidsBody(response.status) ? null : (body ?? ""), contentLength);
+    return;
+  }
+  if (forbidsBody(response.status)) channel.send(head, null);
+  else channel.start(head, contentLength);
+  await pump(channel, body);
+}
+
+async function pump(channel: ResponseChannel, body: AsyncIterable<Buffer>): Promise<void> {
+  const gate = new DrainGate(channel);
+  try {
+    for await (const chunk of body) {
+      if (channel.closed) return;
+      if (!channel.write(chunk)) await gate.opened();
+    }
+    channel.end();
+  } catch (error) {
+    channel.destroy();
+    throw error;
+  } finally {
+    gate.close();
+  }
+}
+
+/** Waits until the client takes more, or is gone. */
+class DrainGate {
+  readonly #channel: ResponseChannel;
+  #open: (() => void) | null = null;
+  readonly #closedBefore: (() => void) | null;
+
+  constructor(channel: ResponseChannel) {
+    this.#channel = channel;
+    this.#closedBefore = channel.onClosed;
+    channel.onDrain = () => this.#release();
+    channel.onClosed = () => {
+      this.#release();
+      this.#closedBefore?.();
+    };
+  }
+
+  async opened(): Promise<void> {
+    if (this.#channel.closed) return;
+    await new Promise<void>((open) => {
+      this.#open = open;
+    });
+  }
+
+  close(): void {
+    this.#channel.onDrain = null;
+    if (!this.#channel.closed) this.#channel.onClosed = this.#closedBefore;
+  }
+
+  #release(): void {
+    const open = this.#open;
+    this.#open = null;
+    open?.();
+  }
+}
+
+function toHead(
+  response: ServiceResponse,
+  { extraHeaders, accept }: WriteOptions,
+): { head: ResponseHead; contentLength: number | undefined } {
+  const headers: string[] = [];
+  let contentLength: number | undefined;
+  for (const [givenName, value] of response.headers) {
+    const name = givenName.toLowerCase();
+    if (name === "content-length" && /^\d{1,15}$/.test(value)) contentLength = Number(value);
+    if (FRAMING.has(name) || !accept(name, value)) continue;
+    if (!HEADER_NAME.test(name) || UNSAFE_VALUE.test(value)) throw new TypeError(`header cannot be sent: ${name}`);
+    headers.push(name, value);
+  }
+  for (const part of extraHeaders) headers.push(part);
+  const reason = response.statusText;
+  if (reason !== undefined && UNSAFE_VALUE.test(reason)) throw new TypeError("reason phrase cannot be sent");
+  return { head: { statusLine: statusLine(response.status, reason), headers }, contentLength };
+}

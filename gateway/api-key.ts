@@ -1,0 +1,159 @@
+/** What a request may do by its API key, and what its credentials become towards the service. Pure but for a memo. */
+import { hash } from "node:crypto";
+import type { ApiKeyEntry, GatewaySnapshot } from "../control-plane/client/config-snapshot.ts";
+import type { GatewayErrorCode } from "./errors.ts";
+import type { ProxyRoute } from "./route.ts";
+
+/** The keys of one snapshot by their hash. */
+export class KeyRing {
+  readonly #byHash: ReadonlyMap<string, ApiKeyEntry>;
+  /** Texts of listed keys seen so far, so that a known key costs no hash. Cannot outgrow the list. */
+  readonly #seen = new Map<string, ApiKeyEntry>();
+  readonly #revokedLegacy: ReadonlySet<string>;
+
+  constructor(keys: readonly ApiKeyEntry[]) {
+    this.#byHash = new Map(keys.map((key) => [key.hash, key]));
+    this.#revokedLegacy = new Set(keys.filter((key) => key.revoked && key.kind === "legacy").map((key) => key.hash));
+  }
+
+  /**
+   * The listed key with this text, revoked or not. The comparison is one of SHA-256 values: what its time could tell
+   * about a hash does not help to find a key. The memo's keys are compared only after V8's seeded string hash has met.
+   */
+  find(key: string): ApiKeyEntry | null {
+    const seen = this.#seen.get(key);
+    if (seen) return seen;
+    const entry = this.#byHash.get(hash("sha256", key, "hex"));
+    if (!entry) return null;
+    this.#seen.set(key, entry);
+    return entry;
+  }
+
+  /**
+   * Whether a token is a revoked legacy key. Its signature still verifies, in every spelling that decodes to the same
+   * bytes: padding, the unused bits of the last character, blanks or per cent escapes around it. So it is compared in
+   * its canonical spelling; header and payload have only one, because the signature is over their text.
+   */
+  isRevokedToken(token: string): boolean {
+    if (this.#revokedLegacy.size === 0 || token === "") return false;
+    if (this.#revokedLegacy.has(hash("sha256", token, "hex"))) return true;
+    const [header, payload, signature] = decodePercent(token).replace(/\s+/g, "").split(".");
+    if (header === undefined || payload === undefined || signature === undefined) return false;
+    const canonical = Buffer.from(signature, "base64url").toString("base64url");
+    return this.#revokedLegacy.has(hash("sha256", `${header}.${payload}.${canonical}`, "hex"));
+  }
+}
+
+/** As the client sent them; an empty string for what it did not send. */
+export interface Credentials {
+  /** Header `apikey`. */
+  readonly apikey: string;
+  /** Header `authorization`. */
+  readonly authorization: string;
+  /** Raw query string; may hold `apikey`. */
+  readonly query: string;
+}
+
+export type KeyDecision =
+  | { readonly kind: "pass"; readonly credentials: Credentials; readonly key: ApiKeyEntry | null }
+  | { readonly kind: "reject"; readonly code: GatewayErrorCode };
+
+const BEARER = /^bearer[\t ]+(.*)$/i;
+const BEARER_OPAQUE = /^bearer[\t ]+sb_/i;
+
+/** Checks the key and translates opaque keys into the role tokens that services understand. */
+export function decideCredentials(
+  snapshot: Pick<GatewaySnapshot, "requireApiKey" | "roleTokens">,
+  keys: KeyRing,
+  route: Pick<ProxyRoute, "access" | "service" | "signed" | "socket">,
+  sent: Credentials,
+): KeyDecision {
+  const queryKey = mayHoldApiKey(sent.query) ? splitApiKey(sent.query) : null;
+  const presented = sent.apikey || (queryKey?.apikey ?? "");
+  const key = presented === "" ? null : keys.find(presented);
+  const refusal = refuse(snapshot, keys, route, presented, key, sent.authorization);
+  if (refusal) return { kind: "reject", code: refusal };
+  if (route.signed) return { kind: "pass", credentials: sent, key };
+
+  const translated = key && key.kind !== "legacy" ? snapshot.roleTokens[key.role] : presented;
+  const apikey = key === null && presented.startsWith("sb_") ? "" : translated;
+  return {
+    kind: "pass",
+    key,
+    credentials: {
+      apikey: sent.apikey === "" && queryKey === null ? "" : apikey,
+      authorization: translateAuthorization(route, sent.authorization, apikey, key !== null),
+      query: queryKey ? joinQuery(queryKey.others, route.service === "rest" ? "" : apikey) : sent.query,
+    },
+  };
+}
+
+function refuse(
+  snapshot: Pick<GatewaySnapshot, "requireApiKey">,
+  keys: KeyRing,
+  route: Pick<ProxyRoute, "access">,
+  presented: string,
+  key: ApiKeyEntry | null,
+  authorization: string,
+): GatewayErrorCode | null {
+  if (key ? key.revoked : keys.isRevokedToken(presented)) return "api_key_invalid";
+  const bearer = BEARER.exec(authorization)?.[1] ?? authorization;
+  if (bearer !== presented && keys.isRevokedToken(bearer)) return "api_key_invalid";
+  if (route.access === "open") return null;
+  const required = snapshot.requireApiKey || route.access === "service_key";
+  if (required && presented === "") return "api_key_missing";
+  if (required && !key) return "api_key_invalid";
+  if (route.access === "service_key" && key?.role !== "service_role") return "service_key_required";
+  return null;
+}
+
+/**
+ * A token of the client's own wins over its API key. Without one the key stands in, but not on auth, where a bare key
+ * is no user's token. An opaque bearer is never passed on.
+ */
+function translateAuthorization(
+  route: Pick<ProxyRoute, "service" | "socket">,
+  authorization: string,
+  apikey: string,
+  known: boolean,
+): string {
+  const opaque = BEARER_OPAQUE.test(authorization);
+  if (authorization !== "" && !opaque) return authorization;
+  if (route.socket || apikey === "") return "";
+  if (authorization === "" && route.service === "auth") return "";
+  return known ? `Bearer ${apikey}` : apikey;
+}
+
+/** A cheap look: only a query with the name in it, or with an escape in some name, is taken apart. */
+function mayHoldApiKey(query: string): boolean {
+  return query !== "" && (query.includes("apikey") || (query.includes("%") && /(?:^|&)[^=&]*%/.test(query)));
+}
+
+/** @returns The first `apikey` and the other parameters as they were; null when there is no `apikey`. */
+function splitApiKey(query: string): { apikey: string; others: string } | null {
+  let apikey: string | null = null;
+  const others: string[] = [];
+  for (const pair of query.split("&")) {
+    const equals = pair.indexOf("=");
+    const name = equals === -1 ? pair : pair.slice(0, equals);
+    if (decodePercent(name) !== "apikey") others.push(pair);
+    else apikey ??= equals === -1 ? "" : decodePercent(pair.slice(equals + 1));
+  }
+  return apikey === null ? null : { apikey, others: others.join("&") };
+}
+
+/** Every spelling of `apikey` in the query is replaced by one, so that no service can read another than was checked. */
+function joinQuery(others: string, apikey: string): string {
+  if (apikey === "") return others;
+  const pair = `apikey=${encodeURIComponent(apikey)}`;
+  return others === "" ? pair : `${others}&${pair}`;
+}
+
+function decodePercent(text: string): string {
+  if (!text.includes("%") && !text.includes("+")) return text;
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,143 @@
+/** One request copied out of uWebSockets' HttpRequest, which lives only as long as the handler's first turn. */
+import type { HttpRequest } from "../data-plane/http/uws.ts";
+import type { GatewayErrorCode } from "./errors.ts";
+import { connectionOptions, isReserved, REQUEST_HEADERS, SINGLE_HEADERS } from "./headers.ts";
+import { encodeNonAscii } from "./route.ts";
+
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+/** An empty string stands for a header that was not sent. */
+export class ClientRequest {
+  readonly method: string;
+  /** As sent: percent-encoded, not normalised. */
+  readonly path: string;
+  /** Without `?`. */
+  readonly query: string;
+  host = "";
+  apikey = "";
+  authorization = "";
+  origin = "";
+  cookie = "";
+  upgrade = "";
+  requestId = "";
+  preflightMethod = "";
+  preflightHeaders = "";
+  forwardedFor = "";
+  forwardedProto = "";
+  forwardedHost = "";
+  /** Undefined when there is no Content-Length. */
+  contentLength: number | undefined;
+  chunked = false;
+  /** Headers that are passed on as they came: names (lower-case) and values in turn. */
+  passed: string[] = [];
+  /** Why the request is refused before anything is done with it. */
+  fault: GatewayErrorCode | null = null;
+
+  #singles = new Set<string>();
+
+  constructor(native: HttpRequest) {
+    this.method = native.getCaseSensitiveMethod();
+    this.path = native.getUrl();
+    // Undefined, against the package's types, when the target has no question mark.
+    const query = (native.getQuery() as string | undefined) ?? "";
+    const encoded = encodeNonAscii(query);
+    this.query = encoded ?? "";
+    let connection = "";
+    native.forEach((name, value) => {
+      if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
+      else this.#accept(name, value);
+    });
+    if (encoded === null) this.fault = "invalid_request_target";
+    if (!METHODS.has(this.method)) this.fault = "method_not_allowed";
+    if (this.chunked && this.contentLength !== undefined) this.fault = "invalid_header";
+    this.#dropListed(connectionOptions(connection));
+  }
+
+  get hasBody(): boolean {
+    return this.chunked || (this.contentLength !== undefined && this.contentLength > 0);
+  }
+
+  get isPreflight(): boolean {
+    return this.method === "OPTIONS" && this.origin !== "" && this.preflightMethod !== "";
+  }
+
+  get isUpgrade(): boolean {
+    return this.upgrade !== "" && this.upgrade.toLowerCase() === "websocket";
+  }
+
+  #accept(name: string, value: string): void {
+    if (SINGLE_HEADERS.has(name)) {
+      if (this.#singles.has(name)) this.fault = "invalid_header";
+      this.#singles.add(name);
+    }
+    const treatment = REQUEST_HEADERS.get(name);
+    if (treatment === undefined) {
+      // An underscore becomes the same CGI-style variable as a dash in some servers: two names for one header.
+      if (name.includes("_")) this.fault = "invalid_header";
+      else if (!isReserved(name)) this.passed.push(name, value);
+    } else if (treatment !== "drop") {
+      this.#read(name, value);
+    }
+  }
+
+  #read(name: string, value: string): void {
+    switch (name) {
+      case "host":
+        this.host = value;
+        break;
+      case "apikey":
+        this.apikey = value;
+        break;
+      case "authorization":
+        this.authorization = value;
+        break;
+      case "origin":
+        this.origin = value;
+        break;
+      case "content-length":
+        if (/^\d{1,15}$/.test(value)) this.contentLength = Number(value);
+        else this.fault = "invalid_header";
+        break;
+      case "transfer-encoding":
+        // The server library takes any value that ends in `chunked` for chunked; a service may see it otherwise.
+        if (value.toLowerCase() === "chunked") this.chunked = true;
+        else this.fault = "invalid_header";
+        break;
+      case "upgrade":
+        this.upgrade = value;
+        break;
+      case "cookie":
+        this.cookie = this.cookie === "" ? value : `${this.cookie}; ${value}`;
+        break;
+      case "x-request-id":
+        this.requestId = value;
+        break;
+      case "access-control-request-method":
+        this.preflightMethod = value;
+        break;
+      case "access-control-request-headers":
+        this.preflightHeaders = value;
+        break;
+      case "x-forwarded-for":
+        this.forwardedFor = this.forwardedFor === "" ? value : `${this.forwardedFor},${value}`;
+        break;
+      case "x-forwarded-proto":
+        this.forwardedProto = value;
+        break;
+      case "x-forwarded-host":
+        this.forwardedHost = value;
+        break;
+    }
+  }
+
+  /** A header named in Connection is meant for this hop alone. */
+  #dropListed(options: readonly string[]): void {
+    if (options.length === 0) return;
+    const kept: string[] = [];
+    for (let index = 0; index < this.passed.length; index += 2) {
+      const name = this.passed[index] as string;
+      if (!options.includes(name)) kept.push(name, this.passed[index + 1] as string);
+    }
+    this.passed = kept;
+  }
+}

@@ -1,0 +1,46 @@
+/** What the gateway answers on its own behalf: health, readiness, metrics. */
+import type { Exchange } from "./exchange.ts";
+import type { TrustedHops } from "./forwarded.ts";
+import type { GatewayMetrics } from "./metrics.ts";
+
+export interface EndpointOptions {
+  readonly isReady: () => boolean;
+  readonly metrics: GatewayMetrics;
+  /** Clients that may read the metrics. */
+  readonly metricsReaders: TrustedHops;
+}
+
+export function createGatewayEndpoint(options: EndpointOptions): (exchange: Exchange, path: string) => void {
+  return (exchange, path) => {
+    if (exchange.request.isPreflight) answerJson(exchange, 204, "204 No Content", null);
+    else if (path === "/health") answerJson(exchange, 200, "200 OK", { status: "ok" });
+    else if (path === "/ready") answerReadiness(options, exchange);
+    else if (path === "/metrics" && mayReadMetrics(options, exchange)) answerMetrics(options, exchange);
+    else exchange.reject(path.startsWith("/projects/") ? "project_not_found" : "route_not_found");
+  };
+}
+
+function answerReadiness(options: EndpointOptions, exchange: Exchange): void {
+  if (options.isReady()) answerJson(exchange, 200, "200 OK", { status: "ready" });
+  else answerJson(exchange, 503, "503 Service Unavailable", { status: "draining" });
+}
+
+/** A proxy that is not configured as trusted makes every client look like itself: its headers give it away. */
+function mayReadMetrics(options: EndpointOptions, exchange: Exchange): boolean {
+  const { request, forwarded } = exchange;
+  const throughUnknownProxy = request.forwardedFor !== "" && forwarded.forwardedFor === forwarded.clientAddress;
+  return !throughUnknownProxy && options.metricsReaders.has(forwarded.clientAddress);
+}
+
+function answerMetrics(options: EndpointOptions, exchange: Exchange): void {
+  const { registry } = options.metrics;
+  registry.metrics().then(
+    (text) => exchange.answer(200, "200 OK", ["content-type", registry.contentType], text),
+    () => exchange.reject("internal_error"),
+  );
+}
+
+function answerJson(exchange: Exchange, status: number, statusLine: string, body: object | null): void {
+  const headers = ["content-type", "application/json; charset=utf-8", "cache-control", "no-store"];
+  exchange.answer(status, statusLine, [...headers, ...exchange.ownHeaders()], body && JSON.stringify(body));
+}

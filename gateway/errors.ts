@@ -1,0 +1,86 @@
+/** Everything the gateway itself refuses: one catalogue, rendered in the shape that the service's client library reads. */
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { statusLine } from "../data-plane/http/response-channel.ts";
+
+const CATALOGUE = {
+  invalid_request_target: { status: 400, message: "The request path is not valid" },
+  invalid_header: { status: 400, message: "A request header is not valid" },
+  api_key_missing: {
+    status: 401,
+    message: "No API key found in request",
+    hint: "No `apikey` request header or url param was found.",
+  },
+  api_key_invalid: {
+    status: 401,
+    message: "Invalid API key",
+    hint: "Double check your Supabase `anon` or `service_role` API key.",
+  },
+  service_key_required: { status: 403, message: "You cannot consume this service" },
+  route_forbidden: { status: 403, message: "This route is not open to the public" },
+  project_not_found: { status: 404, message: "Project not found" },
+  route_not_found: { status: 404, message: "no Route matched with those values" },
+  method_not_allowed: { status: 405, message: "Method not allowed" },
+  body_too_large: { status: 413, message: "The request body is larger than the project allows" },
+  upgrade_required: { status: 400, message: "This route speaks WebSocket only" },
+  over_request_rate_limit: { status: 429, message: "Request rate limit of the project reached" },
+  too_many_concurrent_requests: { status: 429, message: "Too many requests of the project are in flight" },
+  too_many_sockets: { status: 429, message: "Too many connected users" },
+  internal_error: { status: 500, message: "Internal error" },
+  service_not_available: { status: 501, message: "The project does not offer this service" },
+  upstream_failed: { status: 502, message: "The service gave no valid response" },
+  project_paused: { status: 503, message: "The project is paused" },
+  project_unavailable: { status: 503, message: "The project is not available at the moment" },
+  config_unavailable: { status: 503, message: "The project's configuration cannot be loaded at the moment" },
+  upstream_unavailable: { status: 503, message: "The service cannot be reached at the moment" },
+  upstream_timeout: { status: 504, message: "The service did not answer in time" },
+} as const satisfies Record<string, { status: number; message: string; hint?: string }>;
+
+export type GatewayErrorCode = keyof typeof CATALOGUE;
+
+export interface RenderedError {
+  readonly status: number;
+  readonly statusLine: string;
+  /** JSON text. */
+  readonly body: string;
+}
+
+/**
+ * @param service Whose client will read it: auth-js looks for `error_code` and `msg`, storage-js for `statusCode` and
+ * `error`, postgrest-js for `code`, `details` and `hint`. Null for an address outside of any service.
+ */
+export function renderError(code: GatewayErrorCode, service: ServiceName | null): RenderedError {
+  const cached = rendered.get(`${service}/${code}`);
+  if (cached) return cached;
+  const entry: { status: number; message: string; hint?: string } = CATALOGUE[code];
+  const error = {
+    status: entry.status,
+    statusLine: statusLine(entry.status),
+    body: JSON.stringify(shapeFor(service, code, entry)),
+  };
+  rendered.set(`${service}/${code}`, error);
+  return error;
+}
+
+/** Rows of the printed table: code, status, message. */
+export function describeErrors(): readonly (readonly [code: string, status: number, message: string])[] {
+  return Object.entries(CATALOGUE).map(([code, { status, message }]) => [code, status, message] as const);
+}
+
+const rendered = new Map<string, RenderedError>();
+
+function shapeFor(
+  service: ServiceName | null,
+  code: GatewayErrorCode,
+  { status, message, hint }: { status: number; message: string; hint?: string },
+): object {
+  switch (service) {
+    case "auth":
+      return { code: status, error_code: code, msg: message, message, ...(hint && { hint }) };
+    case "storage":
+      return { statusCode: String(status), error: code, message, ...(hint && { hint }) };
+    case "rest":
+      return { code, details: null, hint: hint ?? null, message };
+    default:
+      return { code, message, ...(hint && { hint }) };
+  }
+}

@@ -1,0 +1,127 @@
+/** One request and its response on their way through the gateway, with all that is known of them so far. */
+import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
+import { ResponseChannel } from "../data-plane/http/response-channel.ts";
+import type { ClientRequest } from "./client-request.ts";
+import { OPEN_CORS } from "./cors.ts";
+import { type GatewayErrorCode, renderError } from "./errors.ts";
+import type { Forwarded } from "./forwarded.ts";
+import type { ProjectUsage } from "./limits.ts";
+import type { ProxyRoute } from "./route.ts";
+import type { Tenant } from "./tenants.ts";
+
+/** How much of a refused request's body is taken in, so that the client reads the refusal instead of a reset. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_MS = 5_000;
+
+export class Exchange {
+  readonly request: ClientRequest;
+  readonly requestId: string;
+  readonly forwarded: Forwarded;
+  readonly channel: ResponseChannel;
+  /** Null when the request has none. */
+  readonly body: IncomingBody | null;
+  /** In milliseconds of performance.now(). */
+  readonly startedMs: number;
+
+  tenant: Tenant | null = null;
+  route: ProxyRoute | null = null;
+  /** Public base URL of the project as the client used it, without a trailing slash. */
+  publicUrl = "";
+  /** The project shares its host, and with it its origin, with others. */
+  sharedOrigin = true;
+  /** When the request was handed to its upstream, and when the upstream's head was there; 0 until then. */
+  upstreamStartedMs = 0;
+  upstreamAnsweredMs = 0;
+  status = 0;
+  /** Why the gateway answered itself. */
+  errorCode: GatewayErrorCode | null = null;
+  #enteredUsage: ProjectUsage | null = null;
+  /** Called when the client is gone or the response is out: whoever works for the exchange stops. */
+  onSettled: (() => void) | null = null;
+
+  constructor(
+    request: ClientRequest,
+    requestId: string,
+    forwarded: Forwarded,
+    channel: ResponseChannel,
+    body: IncomingBody | null,
+    startedMs: number,
+  ) {
+    this.request = request;
+    this.requestId = requestId;
+    this.forwarded = forwarded;
+    this.channel = channel;
+    this.body = body;
+    this.startedMs = startedMs;
+  }
+
+  /** Counts as one of the project's requests in flight until it is settled. */
+  enter(tenant: Tenant): void {
+    tenant.usage.requestsInFlight += 1;
+    this.#enteredUsage = tenant.usage;
+    this.upstreamStartedMs = performance.now();
+  }
+
+  /** Called once when the response is out or the client is gone. */
+  leave(): void {
+    if (this.#enteredUsage) this.#enteredUsage.requestsInFlight -= 1;
+    this.#enteredUsage = null;
+    this.onSettled?.();
+  }
+
+  /** There is an answer, or nobody left to take it. */
+  get settled(): boolean {
+    return this.errorCode !== null || this.channel.started || this.channel.closed;
+  }
+
+  /** Answers with an error of the gateway's own; nothing happens when there is an answer. */
+  reject(code: GatewayErrorCode, extraHeaders: readonly string[] = []): void {
+    if (this.settled) return;
+    const error = renderError(code, this.route?.service ?? null);
+    this.errorCode = code;
+    const headers = ["content-type", "application/json; charset=utf-8", ...this.ownHeaders(), ...extraHeaders];
+    this.answer(error.status, error.statusLine, headers, error.body);
+  }
+
+  /** Sends a small answer of the gateway's own, after what is left of the request's body has been taken in. */
+  answer(status: number, statusLine: string, headers: readonly string[], text: string | null): void {
+    const body = this.body;
+    const send = () => {
+      clearTimeout(timer);
+      if (this.channel.started || this.channel.closed) return;
+      this.status = status;
+      this.channel.closeAfter ||= body !== null && !body.complete;
+      body?.finish();
+      this.channel.send({ statusLine, headers }, text);
+    };
+    let timer: NodeJS.Timeout | undefined;
+    if (body === null || body.complete) {
+      send();
+    } else if ((body.declaredBytes ?? 0) - body.receivedBytes > LINGER_BYTES) {
+      send(); // waiting would only invite the client to go on
+    } else {
+      timer = setTimeout(send, LINGER_MS);
+      body.discard(send, LINGER_BYTES);
+    }
+  }
+
+  /** Headers of every response: CORS and the request's id; names and values in turn. */
+  ownHeaders(): string[] {
+    const cors = (this.tenant?.cors ?? OPEN_CORS).responseHeaders(this.request.origin);
+    return ["x-request-id", this.requestId, ...cors];
+  }
+}
+
+/** Wires a channel to the native abort event; both must exist in the request's first turn. */
+export function openChannel(
+  native: ConstructorParameters<typeof ResponseChannel>[0],
+  headOnly: boolean,
+  body: IncomingBody | null,
+): ResponseChannel {
+  const channel = new ResponseChannel(native, headOnly);
+  native.onAborted(() => {
+    channel.clientGone();
+    body?.abort();
+  });
+  return channel;
+}

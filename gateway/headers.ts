@@ -1,0 +1,77 @@
+/** Which headers of a request the gateway reads, drops or passes on, and which of a response. */
+
+/** What the gateway does with a request header of this name. Everything else is passed on as it came. */
+export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "forwarded"> = new Map([
+  ...names("read", [
+    "host",
+    "apikey",
+    "authorization",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "origin",
+    "access-control-request-method",
+    "access-control-request-headers",
+    "x-request-id",
+    "cookie",
+  ]),
+  // Hop by hop (RFC 9110, 7.6.1). Expect is answered by the server library.
+  ...names("drop", ["keep-alive", "proxy-connection", "te", "trailer", "expect", "http2-settings"]),
+  ...names("drop", ["proxy-authenticate", "proxy-authorization", "proxy-authentication-info"]),
+  // Only the gateway may say these to a service.
+  ...names("drop", ["x-api-key", "sb-api-key", "x-connection-encrypted", "forwarded", "x-real-ip", "proxy"]),
+  ...names("drop", ["cf-connecting-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "fly-client-ip"]),
+  ...names("drop", ["x-original-url", "x-original-uri", "x-rewrite-url", "x-http-method-override"]),
+  ...names("forwarded", ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+] as const);
+
+/** Names under these prefixes are the gateway's own towards services; a client's are dropped. */
+const RESERVED_PREFIXES = ["x-forwarded-", "x-supalove-", "x-envoy-", "x-consumer-"] as const;
+
+/** @param name Lower-case, not in {@link REQUEST_HEADERS}. */
+export function isReserved(name: string): boolean {
+  return name.startsWith("x-") && RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix));
+}
+
+/** Headers that describe the message or decide about credentials: two of them are two readings of one request. */
+export const SINGLE_HEADERS: ReadonlySet<string> = new Set([
+  "host",
+  "apikey",
+  "authorization",
+  "content-length",
+  "transfer-encoding",
+  "content-type",
+  "origin",
+]);
+
+/** Of a response: framing and hop-by-hop headers, what the server library writes itself, and CORS. */
+export const DROPPED_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
+  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "transfer-encoding"],
+  ...["proxy-authenticate", "proxy-authentication-info", "content-length", "date", "x-request-id"],
+  ...["access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"],
+  ...["access-control-allow-credentials", "access-control-expose-headers", "access-control-max-age"],
+  "access-control-allow-private-network",
+]);
+
+/**
+ * Whether a Set-Cookie may reach the client. Under `/projects/<ref>` all projects share one origin, so none may set
+ * cookies there; on a host of its own a project may, but not for the domain above it.
+ */
+export function maySetCookie(sharedOrigin: boolean, value: string): boolean {
+  return !sharedOrigin && !/;\s*domain\s*=/i.test(value);
+}
+
+/** Names listed in a Connection header, lower-case, without the common `keep-alive` and `close`. */
+export function connectionOptions(value: string): readonly string[] {
+  const lower = value.toLowerCase();
+  if (lower === "" || lower === "keep-alive" || lower === "close") return [];
+  return lower
+    .split(",")
+    .map((option) => option.trim())
+    .filter((option) => option !== "" && option !== "keep-alive" && option !== "close");
+}
+
+function names<K extends string>(kind: K, list: readonly string[]): [string, K][] {
+  return list.map((name) => [name, kind]);
+}

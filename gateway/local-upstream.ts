@@ -1,0 +1,128 @@
+/** Services that run in this process: a call instead of a connection. */
+import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
+import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
+import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
+import { BodyAborted, BodyTooLarge, type ServiceRequest } from "../data-plane/service.ts";
+import type { Credentials } from "./api-key.ts";
+import type { Breaker } from "./breaker.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Logger } from "./logger.ts";
+import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+
+export interface LocalUpstreamOptions {
+  readonly services: LocalServices;
+  readonly timeouts: Timeouts;
+  readonly deadlines: Deadlines;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export function createLocalUpstream(options: LocalUpstreamOptions): Upstream {
+  return { send: (exchange, credentials) => void serve(options, exchange, credentials) };
+}
+
+async function serve(options: LocalUpstreamOptions, exchange: Exchange, credentials: Credentials): Promise<void> {
+  const { tenant, route, channel } = exchange;
+  if (!tenant || !route) return;
+  const ref = tenant.snapshot.projectRef;
+  if (!options.services.offers(route.service)) {
+    exchange.reject("service_not_available");
+    return;
+  }
+  const breaker = tenant.breakers.of(route.service);
+  const request = new LocalRequest(exchange, credentials);
+  const deadline = options.deadlines.start(options.timeouts[route.service].responseMs, () => {
+    breaker.failure(options.now());
+    exchange.reject("upstream_timeout");
+    request.abort();
+  });
+  exchange.onSettled = () => {
+    deadline.stop();
+    request.abort();
+  };
+  try {
+    const response = await options.services.handle(ref, route.service, request);
+    deadline.stop();
+    if (exchange.settled) return;
+    exchange.upstreamAnsweredMs = performance.now();
+    exchange.status = response.status;
+    reportStatus(breaker, response.status, options.now());
+    exchange.body?.finish();
+    channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
+    await writeServiceResponse(channel, response, {
+      extraHeaders: exchange.ownHeaders(),
+      accept: (name, value) => passesToClient(exchange, name, value),
+    });
+  } catch (error) {
+    deadline.stop();
+    refuse(options, exchange, error);
+  }
+}
+
+/** Only what says "I am not there" counts as the upstream's failure. */
+export function reportStatus(breaker: Breaker, status: number, nowMs: number): void {
+  if (status >= 502 && status <= 504) breaker.failure(nowMs);
+  else breaker.success();
+}
+
+function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknown): void {
+  if (error instanceof BodyTooLarge) exchange.reject("body_too_large");
+  else if (error instanceof LocalServiceError) exchange.reject(error.code);
+  else if (!(error instanceof BodyAborted)) {
+    options.logger.error({ err: error, requestId: exchange.requestId }, "a service failed to handle a request");
+    exchange.reject("internal_error");
+  }
+}
+
+/** What a service sees of an exchange. Header object and abort signal are made when somebody asks for them. */
+class LocalRequest implements ServiceRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly body: IncomingBody | null;
+  readonly publicUrl: string;
+  readonly publicPath: string;
+  readonly clientAddress: string;
+  readonly requestId: string;
+  readonly headers: Readonly<Record<string, string>>;
+  #controller: AbortController | null = null;
+  #aborted = false;
+
+  constructor(exchange: Exchange, credentials: Credentials) {
+    this.method = exchange.request.method;
+    this.path = exchange.route?.path ?? "/";
+    this.query = credentials.query;
+    this.body = exchange.body;
+    this.publicUrl = exchange.publicUrl;
+    this.publicPath = publicPath(exchange);
+    this.clientAddress = exchange.forwarded.clientAddress;
+    this.requestId = exchange.requestId;
+    this.headers = headerObject(upstreamHeaders(exchange, credentials), exchange);
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort();
+  }
+}
+
+function headerObject(pairs: readonly string[], exchange: Exchange): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null);
+  headers.host = exchange.forwarded.host;
+  if (exchange.request.contentLength !== undefined) headers["content-length"] = String(exchange.request.contentLength);
+  for (let index = 0; index < pairs.length; index += 2) {
+    const name = pairs[index] as string;
+    const value = pairs[index + 1] as string;
+    const before = headers[name];
+    headers[name] = before === undefined ? value : `${before}, ${value}`;
+  }
+  return headers;
+}

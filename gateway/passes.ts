@@ -1,0 +1,215 @@
+/**
+ * The order in which a request is judged: route → snapshot → state → key → limits → upstream. Nothing waits when the
+ * project is cached, and the first pass that refuses answers.
+ */
+import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { type Address, type GatewayHosts, locate, parseHost } from "./address.ts";
+import { type Credentials, decideCredentials } from "./api-key.ts";
+import type { ClientRequest } from "./client-request.ts";
+import type { GatewayConfigs } from "./configs.ts";
+import { OPEN_CORS } from "./cors.ts";
+import type { GatewayErrorCode } from "./errors.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Budget } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { matchRoute, normalizePath, type ProxyRoute, type RouteMatch } from "./route.ts";
+import type { Tenant, Tenants } from "./tenants.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface PassesOptions {
+  readonly configs: GatewayConfigs;
+  readonly tenants: Tenants;
+  readonly hosts: GatewayHosts;
+  /** Base URL of the path form where the request's own host cannot be believed; without a trailing slash. */
+  readonly publicUrl: string;
+  readonly upstreamOf: (snapshot: GatewaySnapshot, service: ServiceName) => Upstream;
+  /** Answers what is addressed to the gateway itself. */
+  readonly gatewayEndpoint: (exchange: Exchange, path: string) => void;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** A request that passed everything but the choice of its upstream. */
+export type Admitted = (exchange: Exchange, tenant: Tenant, route: ProxyRoute, credentials: Credentials) => void;
+
+export interface Passes {
+  /** Judges a plain request and sends it on. */
+  run(exchange: Exchange): void;
+  /** Judges the opening of a WebSocket; `admitted` goes on from there. */
+  runUpgrade(exchange: Exchange, admitted: Admitted): void;
+}
+
+export function createPasses(options: PassesOptions): Passes {
+  const { configs, tenants, hosts, now } = options;
+  const publicHostName = new URL(options.publicUrl).hostname;
+
+  function start(exchange: Exchange, admitted: Admitted): void {
+    const { request } = exchange;
+    const path = normalizePath(request.path);
+    const host = parseHost(exchange.forwarded.host);
+    if (request.fault) exchange.reject(request.fault);
+    else if (path === null) exchange.reject("invalid_request_target");
+    else if (host === null) exchange.reject("invalid_header");
+    else follow(exchange, locate(hosts, host.name, path), path, host.name, admitted);
+  }
+
+  function follow(exchange: Exchange, address: Address, path: string, hostName: string, admitted: Admitted): void {
+    switch (address.kind) {
+      case "gateway":
+        options.gatewayEndpoint(exchange, path);
+        break;
+      case "path":
+        exchange.publicUrl = `${pathFormBase(exchange, hostName)}/projects/${address.ref}`;
+        withProject(exchange, address.ref, address.path, admitted);
+        break;
+      case "host":
+        ownOrigin(exchange);
+        withProject(exchange, address.ref, path, admitted);
+        break;
+      case "custom":
+        withSnapshot(
+          exchange,
+          configs.peekByHost(address.host),
+          () => configs.getByHost(address.host),
+          (snapshot) => {
+            if (snapshot === null) {
+              follow(exchange, address.fallback, path, hostName, admitted);
+            } else {
+              ownOrigin(exchange);
+              conclude(exchange, snapshot, path, admitted);
+            }
+          },
+        );
+    }
+  }
+
+  /**
+   * Links in mails are made of this: a host that anybody may write into a request must not get into them. So the host
+   * is taken over only when its name is one that this gateway is known by.
+   */
+  function pathFormBase(exchange: Exchange, hostName: string): string {
+    if (!hosts.baseDomains.includes(hostName) && hostName !== publicHostName) return options.publicUrl;
+    return `${exchange.forwarded.proto}://${exchange.forwarded.host}`;
+  }
+
+  function withProject(exchange: Exchange, ref: ProjectRef, path: string, admitted: Admitted): void {
+    const cached = configs.peek(ref);
+    if (cached !== undefined) conclude(exchange, cached, path, admitted);
+    else
+      withSnapshot(
+        exchange,
+        cached,
+        () => configs.get(ref),
+        (snapshot) => conclude(exchange, snapshot, path, admitted),
+      );
+  }
+
+  function withSnapshot(
+    exchange: Exchange,
+    cached: GatewaySnapshot | null | undefined,
+    load: () => Promise<GatewaySnapshot | null>,
+    proceed: (snapshot: GatewaySnapshot | null) => void,
+  ): void {
+    if (cached !== undefined) {
+      proceed(cached);
+      return;
+    }
+    load().then(
+      (snapshot) => {
+        if (!exchange.settled) proceed(snapshot);
+      },
+      (error: unknown) => {
+        options.logger.warn(
+          { err: error, requestId: exchange.requestId },
+          "a project's configuration cannot be loaded",
+        );
+        exchange.reject("config_unavailable", ["retry-after", "1"]);
+      },
+    );
+  }
+
+  function conclude(exchange: Exchange, snapshot: GatewaySnapshot | null, path: string, admitted: Admitted): void {
+    const tenant = snapshot === null ? null : tenants.of(snapshot);
+    exchange.tenant = tenant;
+    if (exchange.request.isPreflight) {
+      answerPreflight(exchange);
+      return;
+    }
+    const route = matchRoute(path);
+    if (route.kind === "proxy") exchange.route = route;
+    const verdict = judge(exchange.request, tenant, route, now());
+    if (verdict.kind === "reject") exchange.reject(verdict.code, verdict.headers);
+    else admitted(exchange, verdict.tenant, verdict.route, verdict.credentials);
+  }
+
+  const forward: Admitted = (exchange, tenant, route, credentials) => {
+    const { snapshot } = tenant;
+    if (route.socket) {
+      exchange.reject("upgrade_required");
+    } else if (!limitBody(exchange, snapshot, route)) {
+      exchange.reject("body_too_large");
+    } else {
+      const waitSeconds = tenant.breakers.of(route.service).admit(now());
+      if (waitSeconds > 0) {
+        exchange.reject("upstream_unavailable", ["retry-after", String(waitSeconds)]);
+        return;
+      }
+      exchange.enter(tenant);
+      options.upstreamOf(snapshot, route.service).send(exchange, credentials);
+    }
+  };
+
+  return {
+    run: (exchange) => start(exchange, forward),
+    runUpgrade: (exchange, admitted) => start(exchange, admitted),
+  };
+}
+
+type Verdict =
+  | { readonly kind: "reject"; readonly code: GatewayErrorCode; readonly headers?: readonly string[] }
+  | { readonly kind: "admit"; readonly tenant: Tenant; readonly route: ProxyRoute; readonly credentials: Credentials };
+
+/** State, route, key and limits, in this order: who has no key learns nothing of the project's load. */
+function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch, nowMs: number): Verdict {
+  if (tenant === null) return { kind: "reject", code: "project_not_found" };
+  const { snapshot, usage } = tenant;
+  if (snapshot.state !== "active") return { kind: "reject", code: `project_${snapshot.state}` };
+  if (route.kind === "reject") return route;
+  const decision = decideCredentials(snapshot, tenant.keys, route, request);
+  if (decision.kind === "reject") return decision;
+  if (!usage.admit(snapshot.limits, route.routeClass, nowMs)) {
+    const headers = budgetHeaders(usage.budget(snapshot.limits, route.routeClass));
+    return { kind: "reject", code: "over_request_rate_limit", headers };
+  }
+  if (usage.requestsInFlight >= snapshot.limits.concurrentRequests) {
+    return { kind: "reject", code: "too_many_concurrent_requests", headers: ["retry-after", "1"] };
+  }
+  return { kind: "admit", tenant, route, credentials: decision.credentials };
+}
+
+/** @returns False when the body is announced as larger than the project allows; a chunked one is counted as it comes. */
+function limitBody({ body }: Exchange, { limits }: GatewaySnapshot, route: ProxyRoute): boolean {
+  if (body === null) return true;
+  const maxBytes = route.service === "storage" ? limits.maxUploadBytes : limits.maxBodyBytes;
+  body.limit(maxBytes);
+  return (body.declaredBytes ?? 0) <= maxBytes;
+}
+
+/** The project has this host for itself. */
+function ownOrigin(exchange: Exchange): void {
+  exchange.sharedOrigin = false;
+  exchange.publicUrl = `${exchange.forwarded.proto}://${exchange.forwarded.host}`;
+}
+
+function answerPreflight(exchange: Exchange): void {
+  const { origin, preflightHeaders: requestedHeaders } = exchange.request;
+  const cors = (exchange.tenant?.cors ?? OPEN_CORS).preflightHeaders({ origin, requestedHeaders });
+  exchange.answer(204, "204 No Content", ["x-request-id", exchange.requestId, ...cors], null);
+}
+
+function budgetHeaders({ limit, remaining, retryAfterSeconds }: Budget): readonly string[] {
+  const seconds = String(retryAfterSeconds);
+  const budget = ["x-ratelimit-limit", String(limit), "x-ratelimit-remaining", String(remaining)];
+  return [...budget, "x-ratelimit-reset", seconds, "retry-after", seconds];
+}

@@ -1,0 +1,56 @@
+/** What the gateway keeps of a project besides its snapshot: keys by hash, budgets, breakers. */
+import { LRUCache } from "lru-cache";
+import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { KeyRing } from "./api-key.ts";
+import { Breaker } from "./breaker.ts";
+import { CorsPolicy } from "./cors.ts";
+import { ProjectUsage } from "./limits.ts";
+
+/** A project as this gateway sees it, derived from one snapshot. */
+export interface Tenant {
+  readonly snapshot: GatewaySnapshot;
+  readonly keys: KeyRing;
+  readonly cors: CorsPolicy;
+  /** Carried over from snapshot to snapshot. */
+  readonly usage: ProjectUsage;
+  readonly breakers: Breakers;
+}
+
+/** One breaker an upstream, made when it is first needed. */
+export class Breakers {
+  readonly #byService = new Map<ServiceName, Breaker>();
+
+  of(service: ServiceName): Breaker {
+    let breaker = this.#byService.get(service);
+    if (!breaker) {
+      breaker = new Breaker();
+      this.#byService.set(service, breaker);
+    }
+    return breaker;
+  }
+}
+
+export class Tenants {
+  readonly #byRef: LRUCache<ProjectRef, Tenant>;
+
+  /** @param capacity Projects remembered; one that is forgotten starts with fresh budgets. */
+  constructor(capacity: number) {
+    this.#byRef = new LRUCache({ max: capacity });
+  }
+
+  /** The tenant of exactly this snapshot. */
+  of(snapshot: GatewaySnapshot): Tenant {
+    const known = this.#byRef.get(snapshot.projectRef);
+    if (known?.snapshot === snapshot) return known;
+    const sameUpstreams = known && known.snapshot.upstreams === snapshot.upstreams;
+    const tenant: Tenant = {
+      snapshot,
+      keys: new KeyRing(snapshot.apiKeys),
+      cors: new CorsPolicy(snapshot.corsOrigins),
+      usage: known?.usage ?? new ProjectUsage(),
+      breakers: sameUpstreams ? known.breakers : new Breakers(),
+    };
+    this.#byRef.set(snapshot.projectRef, tenant);
+    return tenant;
+  }
+}

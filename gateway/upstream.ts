@@ -1,0 +1,59 @@
+/** What the gateway sends to a service, and the one interface behind which a service is a call or a socket. */
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { Credentials } from "./api-key.ts";
+import type { Exchange } from "./exchange.ts";
+import { DROPPED_RESPONSE_HEADERS, maySetCookie } from "./headers.ts";
+
+/** How long a service may take. */
+export interface ServiceTimeouts {
+  /** From the request's last byte to the response's head. */
+  readonly responseMs: number;
+  /** Between two pieces of a body, in either direction. */
+  readonly idleMs: number;
+}
+
+export type Timeouts = Readonly<Record<ServiceName, ServiceTimeouts>>;
+
+/** Storage counts by idleness, because an upload takes as long as it takes. */
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  rest: { responseMs: 30_000, idleMs: 30_000 },
+  auth: { responseMs: 30_000, idleMs: 30_000 },
+  storage: { responseMs: 120_000, idleMs: 60_000 },
+  realtime: { responseMs: 30_000, idleMs: 60_000 },
+};
+
+export interface Upstream {
+  /** Takes the exchange over: ends it with a response or an error, and stops when the client goes. Never throws. */
+  send(exchange: Exchange, credentials: Credentials): void;
+}
+
+/**
+ * Headers of the request towards a service, names and values in turn, without Host and framing: what the client sent,
+ * its credentials as translated, and what the gateway says about the client.
+ */
+export function upstreamHeaders(exchange: Exchange, credentials: Credentials): string[] {
+  const { request, route, forwarded } = exchange;
+  const headers = request.passed;
+  if (credentials.apikey !== "") headers.push("apikey", credentials.apikey);
+  if (credentials.authorization !== "") headers.push("authorization", credentials.authorization);
+  if (request.origin !== "") headers.push("origin", request.origin);
+  // On a shared origin a cookie was set by somebody else: another project, or the dashboard on another port.
+  if (request.cookie !== "" && !exchange.sharedOrigin) headers.push("cookie", request.cookie);
+  if (route?.contentProfile !== undefined) headers.push("content-profile", route.contentProfile);
+  headers.push("x-request-id", exchange.requestId, "x-forwarded-for", forwarded.forwardedFor);
+  headers.push("x-forwarded-proto", forwarded.proto, "x-forwarded-host", forwarded.host);
+  headers.push("x-forwarded-prefix", publicPath(exchange));
+  return headers;
+}
+
+/** Path of the service's root as the client sees it: `/projects/<ref>/rest/v1`, or `/rest/v1` on a host of its own. */
+export function publicPath(exchange: Exchange): string {
+  const prefix = exchange.route?.prefix ?? "";
+  return exchange.sharedOrigin ? `/projects/${exchange.tenant?.snapshot.projectRef}${prefix}` : prefix;
+}
+
+/** Whether a response header of a service reaches the client. */
+export function passesToClient(exchange: Exchange, name: string, value: string): boolean {
+  if (DROPPED_RESPONSE_HEADERS.has(name)) return false;
+  return name !== "set-cookie" || maySetCookie(exchange.sharedOrigin, value);
+}

@@ -6,12 +6,15 @@ create schema if not exists auth;
 create schema if not exists storage;
 create schema if not exists realtime;
 create schema if not exists graphql_public;
+create schema if not exists supabase_functions;
+-- Ours: what every project needs and Supabase has no place for. Owned by the superuser, nobody else creates in it.
+create schema if not exists supalove;
 
 -- The project's user inherits the group, so both may create in public, drop it and make it anew.
 alter schema public owner to :"postgres_group";
 revoke all on schema public from public;
 grant usage on schema public to anon, authenticated, service_role;
-grant usage on schema extensions, auth, storage, realtime, graphql_public to :"postgres_group", anon, authenticated, service_role;
+grant usage on schema extensions, auth, storage, realtime, graphql_public, supabase_functions, supalove to :"postgres_group", anon, authenticated, service_role;
 
 alter default privileges for role :"postgres_group" in schema public
   grant all on tables to :"postgres_group", anon, authenticated, service_role;

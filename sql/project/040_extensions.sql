@@ -1,0 +1,40 @@
+-- Stand-ins for what Supabase's image has and stock PostgreSQL has not, and statistics that show one project only.
+
+create or replace function graphql_public.graphql(
+  "operationName" text default null, query text default null, variables jsonb default null, extensions jsonb default null
+) returns jsonb language sql immutable as $$
+  select jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('message', 'pg_graphql extension is not enabled.')))
+$$;
+grant execute on function graphql_public.graphql(text, text, jsonb, jsonb) to :"postgres_group", anon, authenticated, service_role;
+
+create or replace function supabase_functions.http_request() returns trigger language plpgsql as $$
+begin
+  raise warning 'database webhooks are not available in a shared project: % on % sent nothing', tg_name, tg_table_name;
+  return coalesce(new, old);
+end
+$$;
+comment on function supabase_functions.http_request() is 'Lets dumps with webhook triggers load. A database of a shared cluster has no way to the network.';
+
+-- The extension shows the statements of the whole cluster, with their texts to whoever can become the role that ran
+-- them, and every tenant can become anon. So it is kept apart, and what a project sees is cut to its own database.
+do $statements$
+begin
+  if exists (select from pg_available_extensions where name = 'pg_stat_statements') then
+    create extension if not exists pg_stat_statements schema supalove;
+    revoke all on all tables in schema supalove from public;
+    revoke all on all functions in schema supalove from public;
+    if to_regprocedure('supalove.own_statements()') is null then
+      create function supalove.own_statements() returns setof supalove.pg_stat_statements
+      language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+        select s.* from supalove.pg_stat_statements s
+        where s.dbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+      $$;
+      create view extensions.pg_stat_statements as select * from supalove.own_statements();
+      comment on view extensions.pg_stat_statements is 'Statements of this database only. Needs pg_stat_statements in shared_preload_libraries.';
+      grant select on extensions.pg_stat_statements to :"postgres_group";
+    end if;
+    revoke all on function supalove.own_statements() from public;
+    grant execute on function supalove.own_statements() to :"postgres_group";
+  end if;
+end
+$statements$;

@@ -19,12 +19,7 @@ const TERMINATE_TIMEOUT_MS = 10_000;
  * About 60 ms. @param client superuser connection to database `postgres`, not in a transaction; after ensureProjectRoles.
  * @throws pg.DatabaseError with code `3D000` when the template is gone: call ensureTemplate again.
  */
-export async function ensureProjectDatabase(
-  client: pg.ClientBase,
-  ref: string,
-  roles: ClusterRoles,
-  template: Template,
-): Promise<void> {
+export async function ensureProjectDatabase(client: pg.ClientBase, ref: string, template: Template): Promise<void> {
   const database = projectDatabaseName(ref);
   const user = projectUserName(ref);
   const authenticator = projectAuthenticatorName(ref);
@@ -36,7 +31,7 @@ export async function ensureProjectDatabase(
     revoke all on database ${database} from public;
     grant connect on database ${database} to ${user}, ${authenticator}, ${REPLICATION_ROLE};
     grant temporary on database ${database} to public;
-    grant create on database ${database} to ${roles.postgresGroup};
+    grant create on database ${database} to ${template.postgresGroup};
     alter database ${database} set search_path = "$user", public, extensions;
     alter database ${database} set timezone = 'UTC';
     alter database ${database} set "app.settings.jwt_exp" = '3600';

@@ -10,6 +10,8 @@ export interface Template {
   readonly name: string;
   /** Content hash of sql/project: goes into clusters.template_version and projects.template_version. */
   readonly version: number;
+  /** Of the cluster the template is in. */
+  readonly postgresGroup: ClusterRoles["postgresGroup"];
 }
 
 /** Opens a superuser session in another database of the same cluster; who calls it ends the client. */
@@ -32,7 +34,8 @@ export async function ensureTemplate(
   const files = readSqlFiles("project");
   const version = projectSqlVersion(files);
   const name = templateName(version);
-  if (await databaseExists(client, name)) return { name, version };
+  const template = { name, version, postgresGroup: roles.postgresGroup };
+  if (await databaseExists(client, name)) return template;
   await withClusterLock(client, async () => {
     if (await databaseExists(client, name)) return;
     await dropBuilds(client);
@@ -48,7 +51,7 @@ export async function ensureTemplate(
     await untilDisconnected(client, building);
     await client.query(`/* ensureTemplate */ alter database ${building} rename to ${name}`);
   });
-  return { name, version };
+  return template;
 }
 
 /**

@@ -3,32 +3,37 @@ import type { DatabaseError, PipelineOptions, Statement } from "./database.ts";
 import type { PreparedStatement } from "./prepared-statements.ts";
 import { WireResult } from "./result.ts";
 
-function setting(name: string, value: string): Statement {
-  return { text: `/* pipeline */ set ${name} = '${value}'`, values: [], prepare: true };
+function utility(text: string): Statement {
+  return { text: `/* pipeline */ ${text}`, values: [], prepare: true };
 }
 
+/**
+ * Opens every batch: a function that ran before may have set something for the whole session (`set_config(…, false)`),
+ * and that is not for the next request to find. It costs the server one or two microseconds. The role is not among what
+ * it resets; a batch sets its own.
+ */
+export const RESET = utility("reset all");
 // Not SET TRANSACTION, which warns outside a BEGIN; a plain SET of these two lasts until the transaction ends as well.
-const READ_ONLY = setting("transaction_read_only", "on");
+const READ_ONLY = utility("set transaction_read_only = on");
 const ISOLATION = {
-  "read committed": setting("transaction_isolation", "read committed"),
-  "repeatable read": setting("transaction_isolation", "repeatable read"),
-  serializable: setting("transaction_isolation", "serializable"),
+  "read committed": utility("set transaction_isolation = 'read committed'"),
+  "repeatable read": utility("set transaction_isolation = 'repeatable read'"),
+  serializable: utility("set transaction_isolation = 'serializable'"),
 };
 const NO_OPTIONS: PipelineOptions = {};
-const NO_PREFIX: readonly Statement[] = [];
 
 /** From this size of parameters on a batch gets a connection of its own, so that small ones need not wait behind it. */
 const HEAVY_BYTES = 256 * 1024;
 
 export class Batch {
-  /** The caller's statements, behind those that set isolation and access mode. */
+  /** The caller's statements, behind those of ours that prepare the session. */
   readonly statements: readonly Statement[];
-  readonly prefixLength: number;
+  private readonly prefixLength: number;
   readonly options: PipelineOptions;
   readonly promise: Promise<readonly WireResult[]>;
   /** When it was handed in, by the clock of the process's databases. */
   readonly startedAt: number;
-  /** How the transaction it belongs to ends: `leased` batches are parts of a longer one. */
+  /** Part of a longer transaction, on a connection lent for it. */
   readonly isLeased: boolean;
 
   /** For each statement its prepared form on the connection, or null when it went unnamed. */
@@ -48,9 +53,9 @@ export class Batch {
   private reject!: (reason: unknown) => void;
 
   constructor(statements: readonly Statement[], startedAt: number, options = NO_OPTIONS, isLeased = false) {
-    const prefix = prefixFor(options);
+    const prefix = isLeased ? [] : prefixFor(options);
     this.prefixLength = prefix.length;
-    this.statements = prefix.length === 0 ? statements : [...prefix, ...statements];
+    this.statements = [...prefix, ...statements];
     this.options = options;
     this.startedAt = startedAt;
     this.isLeased = isLeased;
@@ -74,7 +79,7 @@ export class Batch {
 
   /** Results of the caller's statements. */
   get answer(): readonly WireResult[] {
-    return this.prefixLength === 0 ? this.results : this.results.slice(this.prefixLength);
+    return this.results.slice(this.prefixLength);
   }
 
   /** Forgets a run that kept nothing, so that the batch can be sent again. */
@@ -111,7 +116,9 @@ export function isStalePlan(error: DatabaseError): boolean {
   );
 }
 
-function prefixFor({ isolation, readOnly }: PipelineOptions): readonly Statement[] {
-  if (!isolation) return readOnly ? [READ_ONLY] : NO_PREFIX;
-  return readOnly ? [ISOLATION[isolation], READ_ONLY] : [ISOLATION[isolation]];
+function prefixFor({ isolation, readOnly }: PipelineOptions): Statement[] {
+  const prefix = [RESET];
+  if (isolation) prefix.push(ISOLATION[isolation]);
+  if (readOnly) prefix.push(READ_ONLY);
+  return prefix;
 }

@@ -126,7 +126,8 @@ export class ConnectionBudget {
 
   private grant(): void {
     if (this.taken >= this.max) return;
-    const [next] = this.waiting;
+    let next: BudgetMember | undefined;
+    for (const member of this.waiting) if (!next || member.size < next.size) next = member; // those without any go first
     if (!next) return;
     this.waiting.delete(next);
     this.taken++;

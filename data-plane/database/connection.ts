@@ -31,8 +31,6 @@ export interface ConnectionLimits {
   readonly maxResponseBytes: number;
 }
 
-/** A session setting that a statement left behind shows in one of these, which the server reports unasked. */
-const SESSION_PARAMETERS = ["client_encoding", "standard_conforming_strings", "DateStyle", "TimeZone"] as const;
 const CANCEL_TIMEOUT_MS = 5000;
 
 const ROLLBACK: Statement = { text: "/* pipeline */ rollback", values: [], prepare: false };
@@ -41,6 +39,8 @@ export class Connection {
   readonly processId: number;
   /** When the batch at the head began to run, by `now()`. */
   headSince = 0;
+  /** Something is written and waits for {@link flush}. */
+  isFlushScheduled = false;
   /** When the last batch ended. */
   idleSince: number;
   readonly openedAt: number;
@@ -50,8 +50,6 @@ export class Connection {
 
   private readonly socket: Socket;
   private readonly secretKey: Buffer;
-  private readonly parameters: Map<string, string>;
-  private readonly initialParameters: ReadonlyMap<string, string>;
   private readonly owner: ConnectionOwner;
   private readonly limits: ConnectionLimits;
   private readonly now: () => number;
@@ -77,8 +75,6 @@ export class Connection {
     this.socket = opened.socket;
     this.processId = opened.processId;
     this.secretKey = opened.secretKey;
-    this.parameters = opened.parameters;
-    this.initialParameters = new Map(opened.parameters);
     this.address = address;
     this.owner = owner;
     this.limits = limits;
@@ -137,6 +133,7 @@ export class Connection {
 
   /** Hands what was written to the socket, in one system call where it can. */
   flush(): void {
+    this.isFlushScheduled = false;
     if (this.isClosed || this.writer.isEmpty) return;
     const chunks = this.writer.take();
     if (chunks.length === 1) {
@@ -228,12 +225,10 @@ export class Connection {
     const batch = this.queue[0];
     if (batch && this.onAnswer(batch, tag, buffer, start, end)) return;
     switch (tag) {
-      case 0x53: // ParameterStatus
-        this.onParameterStatus(new FieldReader(buffer, start, end));
-        break;
       case 0x41: // NotificationResponse
         this.onNotificationResponse(new FieldReader(buffer, start, end));
         break;
+      case 0x53: // ParameterStatus
       case 0x4e: // NoticeResponse
       case 0x33: // CloseComplete
         break;
@@ -359,14 +354,6 @@ export class Connection {
       }
     }
     batch.fail(error);
-  }
-
-  private onParameterStatus(fields: FieldReader): void {
-    const name = fields.cstring();
-    this.parameters.set(name, fields.cstring());
-    // Reported only after a transaction has ended, so a setting local to it does not come this way.
-    if (SESSION_PARAMETERS.some((watched) => this.parameters.get(watched) !== this.initialParameters.get(watched)))
-      this.isRetiring = true;
   }
 
   private onNotificationResponse(fields: FieldReader): void {

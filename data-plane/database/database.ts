@@ -35,6 +35,10 @@ export interface StatementResult {
 /** How a pipeline's transaction is opened and ended. Left out: implicit transaction, committed by its single Sync. */
 export interface PipelineOptions {
   readonly isolation?: "read committed" | "repeatable read" | "serializable";
+  /**
+   * Costs a statement of its own; on a hot path a pair `transaction_read_only = on` in the settings' set_config does the
+   * same for less. If the connection breaks while such a batch still waits behind another, it is sent again.
+   */
   readonly readOnly?: boolean;
   /** Decides, once all results are in, whether to commit; needs an explicit transaction (one more round trip). */
   readonly commitIf?: (results: readonly StatementResult[]) => boolean;
@@ -50,7 +54,9 @@ export interface Transaction {
 export interface ProjectDatabase {
   readonly projectRef: ProjectRef;
   /**
-   * Sends all statements and one Sync; answers one result for each.
+   * Sends all statements and one Sync; answers one result for each. Settings that earlier statements left on the
+   * session are reset first, except the role: the batch sets the role it needs, locally.
+   * A statement may run a second time only when the server kept nothing of the first (a plan gone stale).
    * @throws {DatabaseError} the server's error (SQLSTATE in `code`); nothing of the batch is kept.
    * @throws {PoolTimeout} no connection could be had in time. @throws {ConnectionLost} the server went away.
    */

@@ -211,8 +211,9 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
 
   /** Whatever is written in one turn of the loop goes out together: one system call a connection, not one a batch. */
   private scheduleFlush(connection: Connection): void {
-    if (this.unflushed.length === 0) setImmediate(() => this.flush());
-    if (!this.unflushed.includes(connection)) this.unflushed.push(connection);
+    if (connection.isFlushScheduled) return;
+    connection.isFlushScheduled = true;
+    if (this.unflushed.push(connection) === 1) setImmediate(() => this.flush());
   }
 
   private flush(): void {

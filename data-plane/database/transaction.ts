@@ -1,12 +1,13 @@
 /** A transaction that needs answers in between: a connection of its own, BEGIN sent together with the first query. */
 import pg from "pg";
-import { Batch, isStalePlan } from "./batch.ts";
+import { Batch, isStalePlan, RESET } from "./batch.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionLost, DatabaseError, type ParameterValue, type Statement, type Transaction } from "./database.ts";
 import type { WireResult } from "./result.ts";
 
 const BEGIN = statement("/* withTransaction */ begin");
 const COMMIT = statement("/* withTransaction */ commit");
+const RESET_ROLE = statement("/* withTransaction */ reset role");
 const ROLLBACK = statement("/* withTransaction */ rollback");
 
 /**
@@ -84,7 +85,7 @@ class TransactionSession implements Transaction {
   private async run(query: Statement): Promise<WireResult> {
     if (this.state === "open") return last(await this.send([query]));
     this.state = "open";
-    const opening = [BEGIN, ...settingStatements(this.settings), query];
+    const opening = [BEGIN, RESET_ROLE, RESET, ...settingStatements(this.settings), query];
     try {
       return last(await this.send(opening));
     } catch (error) {

@@ -28,11 +28,11 @@ export async function insertProjectUser(session: pg.ClientBase, user: NewProject
            created_at, updated_at, confirmation_token, recovery_token, email_change, email_change_token_new,
            email_change_token_current, phone_change, phone_change_token, reauthentication_token
          )
-         select '00000000-0000-0000-0000-000000000000', $1, 'authenticated', '', $2, $3, $4, '{}',
+         select '00000000-0000-0000-0000-000000000000', $1::uuid, 'authenticated', '', $2::text, $3, $4::jsonb, '{}',
            now(), now(), '', '', '', '', '', '', '', ''
          where not exists (
            select from auth.users where instance_id = '00000000-0000-0000-0000-000000000000'
-             and lower(email) = $2 and not is_sso_user
+             and lower(email) = $2::text and not is_sso_user
          )
          on conflict do nothing
          returning id, email

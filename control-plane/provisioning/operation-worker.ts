@@ -63,7 +63,7 @@ export class OperationWorker {
 
   /** Takes up what is unfinished and everything that comes. */
   start(): void {
-    this.#stream = this.#options.events.subscribe((event) => event.topic === "operation" && !event.step);
+    this.#stream = this.#options.events.subscribe((event) => event.topic === "operation" && event.step === undefined);
     void this.#claimOnEvents(this.#stream);
     this.#timers = [
       setInterval(() => this.#claim(), this.#options.pollMs),
@@ -191,6 +191,8 @@ export class OperationWorker {
       const state = end.state === "succeeded" ? leads.after : leads.afterFailure;
       if (state) await changeProjectState(tx, operation.project, state, end.state === "failed" ? end.error : null);
       if (!(await finishOperation(tx, this.#owner, operation.id, end))) throw new LeaseLost();
+      const { id: operationId, projectRef: ref, kind } = operation;
+      await publishEvent(tx, { topic: "operation", ref, operationId, kind, step: null });
     });
   }
 

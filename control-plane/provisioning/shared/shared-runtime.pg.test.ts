@@ -1,0 +1,201 @@
+import bcrypt from "bcryptjs";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { parseClusterUrl } from "../../clusters/cluster-connections.ts";
+import { ProjectBusy } from "../../errors.ts";
+import { type ProvisioningHarness, startProvisioning } from "../testing/provisioning-harness.ts";
+
+let house: ProvisioningHarness;
+const address = parseClusterUrl(inject("clusterUrl"));
+
+beforeAll(async () => {
+  house = await startProvisioning(inject("clusterUrl"));
+});
+afterAll(() => house[Symbol.asyncDispose]());
+
+async function connect(ref: string, login: "POSTGRES" | "AUTHENTICATOR" = "POSTGRES"): Promise<pg.Client> {
+  const secrets = await house.vault.getAll(house.database, ref);
+  const client = new pg.Client({
+    host: address.host,
+    port: address.port,
+    database: secrets.get("POSTGRES_DB") ?? "",
+    user: secrets.get(`${login}_USER`) ?? "",
+    password: secrets.get(`${login}_PASSWORD`) ?? "",
+  });
+  client.on("error", () => {}); // some tests end its session
+  await client.connect();
+  return client;
+}
+
+describe("create", () => {
+  test("the project's user owns its database, and nobody's else", async () => {
+    const ref = await house.createProject();
+    const client = await connect(ref);
+    const { rows } = await client.query("select current_database() as database, current_user as user");
+    await client.end();
+    expect(rows).toEqual([{ database: `project_${ref}`, user: `project_${ref}_user` }]);
+  });
+
+  test("the first user has the owner's e-mail and the one-time password, and is confirmed", async () => {
+    const ref = await house.createProject();
+    const secrets = await house.vault.getAll(house.database, ref);
+    expect(secrets.get("ADMIN_TEMP_PASSWORD")).toMatch(/^[2-9a-zA-Z]{16}$/);
+    expect(secrets.get("ADMIN_EMAIL")).toBe(house.ownerEmail);
+    const client = await connect(ref);
+    const { rows } = await client.query(`
+      select u.email, u.role, u.aud, u.encrypted_password as hash, u.raw_app_meta_data as app, i.provider,
+        u.email_confirmed_at is not null as confirmed, i.provider_id = u.id::text as linked
+      from auth.users u join auth.identities i on i.user_id = u.id`);
+    await client.end();
+    expect(rows).toEqual([
+      {
+        email: house.ownerEmail,
+        role: "authenticated",
+        aud: "authenticated",
+        hash: expect.stringMatching(/^\$2b\$10\$/),
+        app: { provider: "email", providers: ["email"], role: "admin" },
+        provider: "email",
+        confirmed: true,
+        linked: true,
+      },
+    ]);
+    expect(bcrypt.compareSync(secrets.get("ADMIN_TEMP_PASSWORD") ?? "", rows[0].hash)).toBe(true);
+  });
+
+  test("passwords, keys and JWT secret are the project's own", async () => {
+    const [one, two] = await Promise.all([house.createProject(), house.createProject()]);
+    const [first, second] = await Promise.all([one, two].map((ref) => house.vault.getAll(house.database, ref)));
+    const shared = [...(first ?? [])].filter(([name, value]) => second?.get(name) === value).map(([name]) => name);
+    expect(shared).toEqual(["ADMIN_EMAIL"]);
+  });
+
+  test("every step may run twice", async () => {
+    const ref = await house.createProject();
+    const before = await house.vault.getAll(house.database, ref);
+    const project = { ref, organizationId: house.organizationId, plan: "shared", clusterId: house.clusterId } as const;
+    for (const step of house.runtime.steps("create", project)) {
+      await step.run(new AbortController().signal);
+      await step.run(new AbortController().signal);
+    }
+    expect(await house.vault.getAll(house.database, ref)).toEqual(before);
+    const client = await connect(ref);
+    const { rows } = await client.query("select count(*)::int as users from auth.users");
+    await client.end();
+    expect(rows).toEqual([{ users: 1 }]);
+  });
+
+  test("20 at once all become ACTIVE", async () => {
+    const refs = await Promise.all(Array.from({ length: 20 }, () => house.createProject()));
+    expect(new Set(refs).size).toBe(20);
+    await Promise.all(refs.map((ref) => house.begin(ref, "delete")));
+    await Promise.all(refs.map((ref) => house.untilSettled(ref, "DELETED")));
+    for (const ref of refs) expect(await house.leftovers(ref)).toEqual([]);
+  });
+
+  test("a cluster takes no more projects than its capacity, however many come at once", async () => {
+    const [row] = await house.database.query<{ projects: number }>(
+      "select count(*) as projects from projects where cluster_id is not null",
+    );
+    await house.database.query("update clusters set capacity = $1", [(row?.projects ?? 0) + 2]);
+    try {
+      const refs = await Promise.all(Array.from({ length: 5 }, () => house.beginCreate()));
+      const results = await Promise.allSettled(refs.map((ref) => house.untilSettled(ref, "ACTIVE")));
+      expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+      const refused = results.flatMap((result) => (result.status === "rejected" ? [String(result.reason)] : []));
+      expect(refused).toHaveLength(3);
+      for (const reason of refused) expect(reason).toContain("No database cluster has room for another project.");
+    } finally {
+      await house.database.query("update clusters set capacity = 10000");
+    }
+  });
+});
+
+describe("pause, resume, restart", () => {
+  test("a paused project ends its sessions and lets nobody in until it is resumed", async () => {
+    const ref = await house.createProject();
+    const client = await connect(ref);
+    await house.begin(ref, "pause");
+    await house.untilSettled(ref, "PAUSED");
+    await expect(client.query("select 1")).rejects.toThrow();
+    await expect(connect(ref)).rejects.toThrow(/not permitted to log in/);
+    await expect(connect(ref, "AUTHENTICATOR")).rejects.toThrow(/not permitted to log in/);
+    await house.begin(ref, "resume");
+    await house.untilSettled(ref, "ACTIVE");
+    const again = await connect(ref);
+    expect((await again.query("select count(*)::int as users from auth.users")).rows).toEqual([{ users: 1 }]);
+    await again.end();
+  });
+
+  test("a restart ends the sessions and takes new ones", async () => {
+    const ref = await house.createProject();
+    const client = await connect(ref);
+    await house.begin(ref, "restart");
+    await house.untilSettled(ref, "ACTIVE");
+    await expect(client.query("select 1")).rejects.toThrow();
+    await (await connect(ref)).end();
+  });
+});
+
+describe("delete", () => {
+  test("leaves nothing, though somebody is connected and holds a replication slot", async () => {
+    const ref = await house.createProject();
+    await connect(ref);
+    await house.clusters.withProjectAdmin(house.clusterId, `project_${ref}`, (session) =>
+      session.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [`slot_${ref}`]),
+    );
+    await house.begin(ref, "delete");
+    await house.untilSettled(ref, "DELETED");
+    expect(await house.leftovers(ref)).toEqual([]);
+    const [tombstone] = await house.database.query("select state, deleted_at, settings from projects where ref = $1", [
+      ref,
+    ]);
+    expect(tombstone).toEqual({ state: "DELETED", deleted_at: expect.any(Date), settings: {} });
+  });
+
+  test("a project that was never placed is deleted too", async () => {
+    await house.database.query("update clusters set capacity = 0");
+    const ref = await house.beginCreate();
+    await house.untilSettled(ref, "FAILED");
+    await house.database.query("update clusters set capacity = 10000");
+    await house.begin(ref, "delete");
+    await house.untilSettled(ref, "DELETED");
+    expect(await house.leftovers(ref)).toEqual([]);
+  });
+
+  test("is refused while the creation runs", async () => {
+    const ref = await house.beginCreate();
+    await expect(house.begin(ref, "delete")).rejects.toThrow(ProjectBusy);
+    await house.untilSettled(ref, "ACTIVE");
+  });
+});
+
+test("the retry of a half-made project runs none of the tenant's code as superuser", async () => {
+  const ref = await house.createProject();
+  const tenant = await connect(ref);
+  await tenant.query(`
+    create function public.spy() returns trigger language plpgsql as $$ begin
+      reset role;
+      insert into public.seen values (current_user, session_user);
+      return new;
+    end $$;
+    create table public.seen (who text, login text);
+    grant all on public.seen to public;
+    grant usage on schema public to public;
+    delete from auth.users;
+    create trigger spy before insert on auth.users for each row execute function public.spy();`);
+  await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+  await house.retry(ref);
+  await house.untilSettled(ref, "ACTIVE");
+  const { rows } = await tenant.query("select * from public.seen");
+  await tenant.end();
+  expect(rows).toEqual([{ who: expect.not.stringMatching(/supabase_admin/), login: `project_${ref}_authenticator` }]);
+});
+
+test("a project whose database is of another version of sql/project is brought to this one", async () => {
+  const ref = await house.createProject();
+  const current = (await house.untilSettled(ref, "ACTIVE"))?.templateVersion;
+  await house.database.query("update projects set template_version = 1 where ref = $1", [ref]);
+  await house.begin(ref, "migrate");
+  const project = await house.untilSettled(ref, "ACTIVE");
+  expect(project?.templateVersion).toBe(current);
+});

@@ -113,14 +113,23 @@ create table if not exists auth.custom_oauth_providers (
   constraint custom_oauth_providers_identifier_format check (identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'),
   constraint custom_oauth_providers_name_length check (char_length(name) between 1 and 100),
   constraint custom_oauth_providers_client_id_length check (char_length(client_id) between 1 and 512),
-  constraint custom_oauth_providers_authorization_url_format
-    check (authorization_url is null or (authorization_url like 'https://%' and char_length(authorization_url) <= 2048)),
-  constraint custom_oauth_providers_token_url_format
-    check (token_url is null or (token_url like 'https://%' and char_length(token_url) <= 2048)),
-  constraint custom_oauth_providers_userinfo_url_format
-    check (userinfo_url is null or (userinfo_url like 'https://%' and char_length(userinfo_url) <= 2048)),
-  constraint custom_oauth_providers_jwks_uri_format
-    check (jwks_uri is null or (jwks_uri like 'https://%' and char_length(jwks_uri) <= 2048))
+  constraint custom_oauth_providers_authorization_url_https check (authorization_url is null or authorization_url like 'https://%'),
+  constraint custom_oauth_providers_authorization_url_length check (authorization_url is null or char_length(authorization_url) <= 2048),
+  constraint custom_oauth_providers_token_url_https check (token_url is null or token_url like 'https://%'),
+  constraint custom_oauth_providers_token_url_length check (token_url is null or char_length(token_url) <= 2048),
+  constraint custom_oauth_providers_userinfo_url_https check (userinfo_url is null or userinfo_url like 'https://%'),
+  constraint custom_oauth_providers_userinfo_url_length check (userinfo_url is null or char_length(userinfo_url) <= 2048),
+  constraint custom_oauth_providers_jwks_uri_https check (jwks_uri is null or jwks_uri like 'https://%'),
+  constraint custom_oauth_providers_jwks_uri_length check (jwks_uri is null or char_length(jwks_uri) <= 2048),
+  constraint custom_oauth_providers_discovery_url_length check (discovery_url is null or char_length(discovery_url) <= 2048),
+  constraint custom_oauth_providers_issuer_length check (issuer is null or char_length(issuer) between 1 and 2048),
+  constraint custom_oauth_providers_oauth2_requires_endpoints check (
+    provider_type <> 'oauth2' or (authorization_url is not null and token_url is not null and userinfo_url is not null)
+  ),
+  constraint custom_oauth_providers_oidc_discovery_url_https
+    check (provider_type <> 'oidc' or discovery_url is null or discovery_url like 'https://%'),
+  constraint custom_oauth_providers_oidc_issuer_https check (provider_type <> 'oidc' or issuer is null or issuer like 'https://%'),
+  constraint custom_oauth_providers_oidc_requires_issuer check (provider_type <> 'oidc' or issuer is not null)
 );
 create index if not exists custom_oauth_providers_identifier_idx on auth.custom_oauth_providers (identifier);
 create index if not exists custom_oauth_providers_provider_type_idx on auth.custom_oauth_providers (provider_type);

@@ -39,7 +39,12 @@ begin
   end if;
   for command in select c.classid, c.objid, c.object_type, c.object_identity from pg_event_trigger_ddl_commands() c
   loop
-    if command.object_type = 'language' then
+    -- The commands inside a trusted extension's script run as superuser and are not seen here, only what they have made.
+    if command.object_type = 'language' or exists (
+      select from pg_depend d
+      where d.refclassid = command.classid and d.refobjid = command.objid and d.deptype = 'e'
+        and d.classid = 'pg_language'::regclass
+    ) then
       raise exception 'procedural languages cannot be added' using errcode = 'insufficient_privilege',
         hint = 'Functions are written in SQL or PL/pgSQL.';
     end if;

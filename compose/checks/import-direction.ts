@@ -11,9 +11,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "control-plane": ["control-plane/client"],
   "data-plane": ["control-plane/client"],
   gateway: ["data-plane", "control-plane/client"],
-  compose: ["gateway", "data-plane", "control-plane"],
-  bench: ["compose", "gateway", "data-plane", "control-plane"],
-  test: ["compose", "gateway", "data-plane", "control-plane"],
+  compose: ["gateway", "data-plane", "control-plane", "control-plane/client"],
+  bench: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
+  test: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
 };
 /** Test files may use the harness in test/ whatever room they lie in. */
 const TEST_HARNESS = "test/harness";

@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+/** graphql has two builds; tests must load the one that Node loads for its other users, or types of one are strange to the other. */
+const resolve = { alias: { graphql: fileURLToPath(import.meta.resolve("graphql")) } };
 
 /** Three tiers: pure and fast, with a PostgreSQL cluster of the run's own, and black-box against running processes. */
 export default defineConfig({
@@ -6,6 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
+        resolve,
         test: {
           name: "unit",
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.test.ts"],
@@ -13,6 +18,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           name: "pg",
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.pg.test.ts"],
@@ -22,6 +28,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           name: "blackbox",
           include: ["test/**/*.test.ts"],

@@ -9,8 +9,8 @@ import { hasAccounts, insertAccount, lockSignUp } from "./sign-up.ts";
 export interface InstanceOwner {
   readonly accountId: string;
   readonly organizationId: string;
-  /** A personal access token without an end, shown here only. */
-  readonly accessToken: string;
+  /** A personal access token without an end, shown here only; null when none was asked for. */
+  readonly accessToken: string | null;
 }
 
 /**
@@ -20,7 +20,7 @@ export interface InstanceOwner {
 export async function ensureInstanceOwner(
   database: Database,
   passwords: PasswordHashing,
-  input: { email: string; password: string; name: string; organizationName: string; tokenName: string },
+  input: { email: string; password: string; name: string; organizationName: string; tokenName: string | null },
 ): Promise<InstanceOwner | null> {
   if (await hasAccounts(database)) return null;
   const email = parseEmail("email", input.email);
@@ -32,8 +32,8 @@ export async function ensureInstanceOwner(
     if (await hasAccounts(tx)) return null;
     const account = await insertAccount(tx, { email, name: input.name, passwordHash });
     const organization = await insertOrganization(tx, organizationName, account.id);
-    const { token } = await createAccessToken(tx, account.id, input.tokenName, null);
-    return { accountId: account.id, organizationId: organization.id, accessToken: token };
+    const created = input.tokenName === null ? null : await createAccessToken(tx, account.id, input.tokenName, null);
+    return { accountId: account.id, organizationId: organization.id, accessToken: created?.token ?? null };
   });
 }
 

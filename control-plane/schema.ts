@@ -1,0 +1,30 @@
+/** The whole schema: every feature registers itself on the builder by being imported here. */
+import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
+import "./accounts/account.graphql.ts";
+import "./accounts/service-token.graphql.ts";
+import "./api-keys/api-keys.graphql.ts";
+import "./audit/audit.graphql.ts";
+import "./clusters/cluster.graphql.ts";
+import "./config-snapshots/config-snapshots.graphql.ts";
+import "./jwt/jwt.graphql.ts";
+import "./organizations/members.graphql.ts";
+import "./organizations/organization.graphql.ts";
+import "./projects/operation.graphql.ts";
+import "./projects/project-subscriptions.graphql.ts";
+import "./projects/project.graphql.ts";
+import "./projects/settings.graphql.ts";
+import "./secrets/secrets.graphql.ts";
+import { builder } from "./builder.ts";
+
+/** One schema a process: the builder belongs to the module. */
+export function buildSchema(): GraphQLSchema {
+  schema ??= builder.toSchema();
+  return schema;
+}
+
+let schema: GraphQLSchema | undefined;
+
+/** As schema.graphql holds it. */
+export function printedSchema(): string {
+  return `${printSchema(lexicographicSortSchema(buildSchema()))}\n`;
+}

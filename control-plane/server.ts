@@ -1,0 +1,200 @@
+/** One control-plane instance: everything it needs comes in as options, everything it opened is closed by close(). */
+import { createPasswordHashing } from "./accounts/password-hashing.ts";
+import { createSignInLimits } from "./accounts/sign-in-limits.ts";
+import type { ProjectLimits } from "./client/config-snapshot.ts";
+import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connections.ts";
+import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
+import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
+import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
+import type { InstanceSettings, Services } from "./context.ts";
+import { createPool, Database } from "./database.ts";
+import { createEvents, type EventStream, type PostgresEvents } from "./events.ts";
+import { createGraphqlHandler } from "./graphql-handler.ts";
+import { createHttpServer } from "./http-server.ts";
+import type { Logger } from "./logger.ts";
+import { createMetrics } from "./metrics.ts";
+import { migrate } from "./migrations.ts";
+import { createSettingsPolicy } from "./projects/settings.ts";
+import { createProvisioner, type ProvisionerOptions } from "./provisioning/provisioner.ts";
+import { createSharedRuntime } from "./provisioning/shared/shared-runtime.ts";
+import { createPublicUrls } from "./public-urls.ts";
+import { buildSchema } from "./schema.ts";
+import type { MasterKeys } from "./secrets/master-keys.ts";
+import { createVault } from "./secrets/vault.ts";
+
+export interface ControlPlaneOptions {
+  /** Superuser on the PostgreSQL server that holds the control plane's schema and is the first cluster. */
+  readonly databaseUrl: string;
+  readonly masterKeys: MasterKeys;
+  /** Where clients reach the gateway: `http://localhost:8083`. */
+  readonly publicGatewayUrl: string;
+  /** Projects are also reached as `<ref>.<base domain>`. */
+  readonly baseDomain: string;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly openSignUp?: boolean;
+  readonly maxProjectsPerOrganization?: number;
+  readonly secureCookies?: boolean;
+  readonly dashboardOrigins?: readonly string[];
+  readonly trustedProxyHops?: number;
+  /** The server of `databaseUrl` as a cluster for projects; null when projects only go to registered clusters. */
+  readonly firstCluster?: {
+    readonly name: string;
+    readonly capacity: number;
+    readonly publicHost: string | null;
+    readonly publicPort: number | null;
+  } | null;
+  /** Where the gateway finds each service of a project; calls in its own process when left out. */
+  readonly upstreamsOf?: UpstreamsOf;
+  /** The most that projects of this installation may set as their limits. */
+  readonly limitMaxima?: ProjectLimits;
+  /** Of the pool to the control plane's own database. */
+  readonly maxDatabaseConnections?: number;
+  readonly passwordThreads?: number;
+  readonly provisioning?: Partial<Pick<ProvisionerOptions, "concurrency" | "leaseMs" | "pollMs" | "retry">>;
+  /** Metrics of the process itself are collected by one instance a process. */
+  readonly collectProcessMetrics?: boolean;
+}
+
+export interface ControlPlane {
+  readonly services: Services;
+  /** @param port 0 takes a free one. */
+  listen(port: number, host: string): Promise<{ url: string; port: number }>;
+  /** Ends subscriptions, lets requests and provisioning steps under way end, and closes all connections. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_FIRST_CLUSTER = { name: "first", capacity: 10_000, publicHost: null, publicPort: null };
+const DEFAULT_MAX_PROJECTS = 1_000;
+const CLOSE_GRACE_MS = 5_000;
+
+/**
+ * Migrates the database, registers the first cluster and begins to provision; requests are served after `listen`.
+ * @throws when the database cannot be reached. @throws {MigrationMismatch}
+ */
+export async function createControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { databaseUrl, logger } = options;
+  const applied = await migrate(databaseUrl);
+  if (applied.length > 0) logger.info({ applied }, "the control plane's database was migrated");
+
+  const events = createEvents({ databaseUrl, logger });
+  const services = createServices(options, events);
+  try {
+    await events.start();
+    const firstCluster = options.firstCluster === undefined ? DEFAULT_FIRST_CLUSTER : options.firstCluster;
+    if (firstCluster) {
+      const address = parseClusterUrl(databaseUrl);
+      await ensureCluster(services.database, services.vault, { ...firstCluster, address });
+    }
+    await services.provisioner.start();
+  } catch (error) {
+    await closeServices(services, events);
+    throw error;
+  }
+
+  const clusterMoves = events.subscribe(({ topic }) => topic === "cluster");
+  const forgetting = forgetMovedClusters(services.clusters, clusterMoves);
+  const dashboardOrigins = options.dashboardOrigins ?? [];
+  const metrics = createMetrics({ defaults: options.collectProcessMetrics ?? false });
+  const http = createHttpServer({
+    graphql: createGraphqlHandler({ schema: buildSchema(), services, metrics, logger, dashboardOrigins }),
+    metrics,
+    logger,
+    dashboardOrigins,
+    trustedProxyHops: options.trustedProxyHops ?? 0,
+    isReady: () => isReady(services, events),
+  });
+
+  let closing: Promise<void> | undefined;
+  return {
+    services,
+    listen: http.listen,
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+
+  async function close(): Promise<void> {
+    const served = http.close(CLOSE_GRACE_MS); // no new requests; those under way go on
+    await events.close(); // subscriptions end, and with them their responses
+    await served;
+    await forgetting;
+    await closeServices(services, events);
+  }
+}
+
+function createServices(options: ControlPlaneOptions, events: PostgresEvents): Services {
+  const { databaseUrl, logger, now = Date.now } = options;
+  const onIdleError = (error: Error) => logger.warn({ err: error }, "an idle database connection broke");
+  const database = new Database(
+    createPool({ databaseUrl, maxConnections: options.maxDatabaseConnections ?? 10, onIdleError }),
+  );
+  const vault = createVault(options.masterKeys);
+  const clusters = new ClusterConnections({
+    getAddress: (clusterId) => getClusterAddress(database, vault, clusterId),
+    onIdleError: (error, clusterId) => logger.warn({ err: error, clusterId }, "an idle cluster connection broke"),
+  });
+  const passwords = createPasswordHashing(options.passwordThreads);
+  const publicUrls = createPublicUrls(options.publicGatewayUrl, options.baseDomain);
+  const settingsPolicy = createSettingsPolicy(options.limitMaxima);
+  const settings: InstanceSettings = {
+    version: options.version,
+    openSignUp: options.openSignUp ?? false,
+    maxProjectsPerOrganization: options.maxProjectsPerOrganization ?? DEFAULT_MAX_PROJECTS,
+    secureCookies: options.secureCookies ?? false,
+  };
+  const shared = createSharedRuntime({ database, vault, clusters, passwordHashing: passwords, now });
+  return {
+    database,
+    events,
+    vault,
+    clusters,
+    publicUrls,
+    passwords,
+    settings,
+    settingsPolicy,
+    now,
+    signInLimits: createSignInLimits(now),
+    configSnapshots: createConfigSnapshots({
+      database,
+      events,
+      logger,
+      vault,
+      publicUrls,
+      settingsPolicy,
+      upstreamsOf: options.upstreamsOf ?? allLocal,
+    }),
+    provisioner: createProvisioner({ database, events, logger, runtimes: { shared }, ...options.provisioning }),
+  };
+}
+
+const LOCAL = { kind: "local" } as const;
+const allLocal: UpstreamsOf = () => ({ rest: LOCAL, auth: LOCAL, storage: LOCAL, realtime: LOCAL });
+
+async function isReady({ database }: Services, events: PostgresEvents): Promise<boolean> {
+  if (!events.connected) return false;
+  return database.query("/* isReady */ select 1").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A pool to where a cluster was before would write to the wrong server. After a resync nobody knows which have moved. */
+async function forgetMovedClusters(clusters: ClusterConnections, moves: EventStream): Promise<void> {
+  for await (const event of moves) {
+    if (event.topic === "cluster") await clusters.forget(event.clusterId);
+    else await clusters.close(); // opened anew on the next use
+  }
+}
+
+async function closeServices(services: Services, events: PostgresEvents): Promise<void> {
+  await events.close();
+  services.configSnapshots.close();
+  await services.provisioner.stop();
+  await services.passwords.close();
+  await services.clusters.close();
+  await services.database.close();
+}

@@ -33,6 +33,7 @@ export async function findLastFinishedOperation(db: Queryable, ref: string): Pro
 /**
  * Takes the lease of one operation that nobody works on, or null. The organization with the fewest operations under
  * way goes first, so that one that creates a hundred projects does not keep the others waiting; then the oldest.
+ * Migrations, for which nobody waits, come last.
  * @param plans of projects that this instance has a runtime for.
  * @param except ids that this instance itself still works on, though their lease has run out.
  */
@@ -57,7 +58,7 @@ export async function claimOperation(
        from operations o join projects p on p.ref = o.project_ref left join busy on busy.organization_id = p.organization_id
        where o.state = 'running' and p.plan = any ($3) and o.id <> all ($4)
          and (o.lease_expires_at is null or o.lease_expires_at < clock_timestamp())
-       order by coalesce(busy.operations, 0), o.created_at
+       order by o.kind = 'migrate', coalesce(busy.operations, 0), o.created_at
        limit 1
        for update of o skip locked
      )

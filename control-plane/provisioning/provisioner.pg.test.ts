@@ -225,7 +225,7 @@ describe("several instances", () => {
 // --- harness
 
 function runtime(steps: (kind: OperationKind, project: ProvisionedProject) => readonly Step[]): Runtime {
-  return { steps };
+  return { steps, prepare: async () => [] };
 }
 
 function step(name: string, log: string[] = [], who = "step"): Step {

@@ -26,7 +26,7 @@ export interface Provisioner {
    * @throws {Conflict} the project is not FAILED. @throws as {@link Provisioner.begin}.
    */
   retry(tx: Queryable, ref: string): Promise<OperationRow>;
-  /** Takes up unfinished operations and everything that comes. */
+  /** Takes up unfinished operations and everything that comes, and prepares the clusters meanwhile. */
   start(): Promise<void>;
   /** Lets the steps under way end, then gives unfinished operations back. Nothing is lost by killing the process instead. */
   stop(): Promise<void>;
@@ -84,13 +84,31 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     return begin(tx, ref, last.kind);
   }
 
+  async function prepare(): Promise<void> {
+    for (const runtime of Object.values(runtimes)) {
+      for (const ref of await runtime.prepare(logger)) {
+        if (stopping) return;
+        await database
+          .transaction((tx) => begin(tx, ref, "migrate"))
+          .catch((error) => logger.info({ err: error, ref }, "project not migrated now")); // another instance did, or it is busy
+      }
+    }
+  }
+
+  let stopping = false;
+  let preparing: Promise<void> | undefined;
   return {
     begin,
     retry,
     async start() {
       worker.start();
+      preparing = prepare().catch((error) => logger.error({ err: error }, "could not prepare the clusters"));
     },
-    stop: () => worker.stop(),
+    async stop() {
+      stopping = true;
+      await preparing;
+      await worker.stop();
+    },
   };
 }
 

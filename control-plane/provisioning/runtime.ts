@@ -1,4 +1,5 @@
 /** What makes projects of one plan run. The engine around it (queue, leases, retries, states) is the same for every plan. */
+import type { Logger } from "../logger.ts";
 import type { OperationKind, ProvisionedProject } from "./operation.ts";
 import type { Step } from "./step-runner.ts";
 
@@ -8,6 +9,11 @@ export interface Runtime {
    * A step relies only on what earlier steps have left in databases: the run may have been begun by another process.
    */
   steps(kind: OperationKind, project: ProvisionedProject): readonly Step[];
+  /**
+   * Called once when the instance starts: gets ready what a first creation would have to wait for, and answers the refs
+   * of projects that an older version has made and operation `migrate` brings up to date.
+   */
+  prepare(logger: Logger): Promise<readonly string[]>;
 }
 
 /** A plan without a runtime is refused before anything is recorded. */

@@ -3,6 +3,8 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { parseClusterUrl } from "../../clusters/cluster-connections.ts";
 import { ProjectBusy } from "../../errors.ts";
+import { createLogger } from "../../logger.ts";
+import { createProvisioner } from "../provisioner.ts";
 import { type ProvisioningHarness, startProvisioning } from "../testing/provisioning-harness.ts";
 
 let house: ProvisioningHarness;
@@ -191,11 +193,20 @@ test("the retry of a half-made project runs none of the tenant's code as superus
   expect(rows).toEqual([{ who: expect.not.stringMatching(/supabase_admin/), login: `project_${ref}_authenticator` }]);
 });
 
-test("a project whose database is of another version of sql/project is brought to this one", async () => {
+test("an instance that starts brings the projects of another version of sql/project to its own", async () => {
   const ref = await house.createProject();
   const current = (await house.untilSettled(ref, "ACTIVE"))?.templateVersion;
   await house.database.query("update projects set template_version = 1 where ref = $1", [ref]);
-  await house.begin(ref, "migrate");
-  const project = await house.untilSettled(ref, "ACTIVE");
-  expect(project?.templateVersion).toBe(current);
+  const { database, events, runtime } = house;
+  const another = createProvisioner({
+    database,
+    events,
+    runtimes: { shared: runtime },
+    logger: createLogger("silent"),
+  });
+  const ended = events.subscribe((event) => event.topic === "operation" && event.ref === ref && event.step === null);
+  await another.start();
+  await ended.next();
+  await another.stop();
+  expect((await house.untilSettled(ref, "ACTIVE"))?.templateVersion).toBe(current);
 });

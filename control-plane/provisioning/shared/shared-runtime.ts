@@ -15,6 +15,7 @@ import {
 } from "../../clusters/project-database.ts";
 import { dropProjectRoles, ensureProjectRoles } from "../../clusters/project-roles.ts";
 import type { Database } from "../../database.ts";
+import type { Logger } from "../../logger.ts";
 import { withAuthAdminSession } from "../../project-users/auth-admin-session.ts";
 import { insertProjectUser } from "../../project-users/insert-user.ts";
 import type { Vault } from "../../secrets/vault.ts";
@@ -42,6 +43,7 @@ export function createSharedRuntime(options: SharedRuntimeOptions): Runtime {
   const ready = new ReadyClusters(options.database, options.clusters);
   return {
     steps: (kind, project) => STEPS[kind](new SharedProject(options, ready, project)),
+    prepare: (logger) => prepareClusters(options.database, ready, logger),
   };
 }
 
@@ -67,6 +69,23 @@ const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly
   ],
   migrate: (project) => [{ name: "project-sql", run: () => project.migrate() }],
 };
+
+async function prepareClusters(database: Database, ready: ReadyClusters, logger: Logger): Promise<string[]> {
+  const clusters = await database.query<{ id: string }>(
+    "/* prepareClusters */ select id from clusters where state <> 'offline'",
+  );
+  const prepared = clusters.map(({ id }) =>
+    ready.get(id).catch((error) => logger.warn({ err: error, clusterId: id }, "a cluster is not ready yet")),
+  );
+  await Promise.all(prepared);
+  const outdated = await database.query<{ ref: string }>(
+    `/* prepareClusters: outdated projects */ select ref from projects join clusters on clusters.id = cluster_id
+     where deleted_at is null and projects.state in ('ACTIVE', 'PAUSED')
+       and projects.template_version <> clusters.template_version
+     order by ref`,
+  );
+  return outdated.map(({ ref }) => ref);
+}
 
 /** One run's view of a project: reads what it needs when a step first asks, since an earlier step may have been another process's. */
 class SharedProject {

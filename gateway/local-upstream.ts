@@ -1,14 +1,13 @@
 /** Services that run in this process: a call instead of a connection. */
-import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
+import { ReceivedRequest } from "../data-plane/http/received-request.ts";
 import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
-import { BodyAborted, BodyTooLarge, type ServiceRequest } from "../data-plane/service.ts";
+import { BodyAborted, BodyTooLarge } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
-import type { Breaker } from "./breaker.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
-import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+import { passesToClient, publicPath, reportStatus, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface LocalUpstreamOptions {
   readonly services: LocalServices;
@@ -32,7 +31,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     return;
   }
   const breaker = tenant.breakers.of(route.service);
-  const request = new LocalRequest(exchange, credentials);
+  const request = toServiceRequest(exchange, credentials);
   const deadline = options.deadlines.start(options.timeouts[route.service].responseMs, () => {
     breaker.failure(options.now());
     exchange.reject("upstream_timeout");
@@ -61,12 +60,6 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
   }
 }
 
-/** Only what says "I am not there" counts as the upstream's failure. */
-export function reportStatus(breaker: Breaker, status: number, nowMs: number): void {
-  if (status >= 502 && status <= 504) breaker.failure(nowMs);
-  else breaker.success();
-}
-
 function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknown): void {
   if (error instanceof BodyTooLarge) exchange.reject("body_too_large");
   else if (error instanceof LocalServiceError) exchange.reject(error.code);
@@ -76,42 +69,18 @@ function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknow
   }
 }
 
-/** What a service sees of an exchange. Header object and abort signal are made when somebody asks for them. */
-class LocalRequest implements ServiceRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly body: IncomingBody | null;
-  readonly publicUrl: string;
-  readonly publicPath: string;
-  readonly clientAddress: string;
-  readonly requestId: string;
-  readonly headers: Readonly<Record<string, string>>;
-  #controller: AbortController | null = null;
-  #aborted = false;
-
-  constructor(exchange: Exchange, credentials: Credentials) {
-    this.method = exchange.request.method;
-    this.path = exchange.route?.path ?? "/";
-    this.query = credentials.query;
-    this.body = exchange.body;
-    this.publicUrl = exchange.publicUrl;
-    this.publicPath = publicPath(exchange);
-    this.clientAddress = exchange.forwarded.clientAddress;
-    this.requestId = exchange.requestId;
-    this.headers = headerObject(upstreamHeaders(exchange, credentials), exchange);
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#aborted) this.#controller.abort();
-    return this.#controller.signal;
-  }
-
-  abort(): void {
-    this.#aborted = true;
-    this.#controller?.abort();
-  }
+function toServiceRequest(exchange: Exchange, credentials: Credentials): ReceivedRequest {
+  return new ReceivedRequest({
+    method: exchange.request.method,
+    path: exchange.route?.path ?? "/",
+    query: credentials.query,
+    headers: headerObject(upstreamHeaders(exchange, credentials), exchange),
+    body: exchange.body,
+    publicUrl: exchange.publicUrl,
+    publicPath: publicPath(exchange),
+    clientAddress: exchange.forwarded.clientAddress,
+    requestId: exchange.requestId,
+  });
 }
 
 function headerObject(pairs: readonly string[], exchange: Exchange): Record<string, string> {

@@ -1,10 +1,10 @@
 /** The gateway: one port for every project. */
 import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
+import { InFlight, openPort } from "../data-plane/http/listen.ts";
 import {
   App,
   closeListenSocket,
-  EXCLUSIVE_PORT,
   type HttpRequest,
   type HttpResponse,
   type ListenSocket,
@@ -18,10 +18,13 @@ import { Deadlines } from "./deadlines.ts";
 import { createGatewayEndpoint } from "./endpoints.ts";
 import { Exchange, openChannel } from "./exchange.ts";
 import { addressText, readForwarded, TrustedHops } from "./forwarded.ts";
+import { createHttpUpstreams } from "./http-upstream.ts";
 import { createLocalUpstream } from "./local-upstream.ts";
 import type { Logger } from "./logger.ts";
 import { createGatewayMetrics, type GatewayMetrics } from "./metrics.ts";
 import { createPasses, type Passes } from "./passes.ts";
+import { UpstreamClient } from "./proxy/client.ts";
+import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
 import { Tenants } from "./tenants.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
@@ -41,6 +44,9 @@ export interface GatewayOptions {
   /** Clients that may read /metrics; default: this machine. */
   readonly metricsReaders?: readonly string[];
   readonly timeouts?: Timeouts;
+  readonly poolLimits?: PoolLimits;
+  /** Shared with our own services in other processes (http-host.ts); left out when there are none. */
+  readonly serviceToken?: string;
   /** Share the port with other gateways on this machine; else a port in use is an error. */
   readonly sharePort?: boolean;
   /** Projects whose budgets are remembered at once. */
@@ -75,26 +81,36 @@ class UwsGateway implements Gateway {
   readonly #hops: TrustedHops;
   readonly #requestIds = createRequestIds();
   readonly #deadlines = new Deadlines();
+  readonly #client: UpstreamClient;
   readonly #metrics: GatewayMetrics;
   readonly #accessLog: AccessLog | null;
   #listening: ListenSocket | null = null;
   #draining = false;
   #closed = false;
-  #inFlight = 0;
-  #onIdle: (() => void) | null = null;
+  readonly #inFlight = new InFlight();
 
   constructor(options: GatewayOptions) {
     const { logger, timeouts = DEFAULT_TIMEOUTS, now = Date.now } = options;
     this.#sharePort = options.sharePort ?? false;
     this.#hops = new TrustedHops(options.trustedHops ?? []);
     this.#metrics = options.metrics ?? createGatewayMetrics();
-    this.#metrics.watch({ requestsInFlight: () => this.#inFlight, sockets: () => 0 });
+    this.#metrics.watch({ requestsInFlight: () => this.#inFlight.count, sockets: () => 0 });
     this.#accessLog = options.accessLog ? createAccessLog(options.accessLog, now) : null;
     const local = options.localServices
       ? createLocalUpstream({ services: options.localServices, timeouts, deadlines: this.#deadlines, logger, now })
       : MISSING;
-    const upstreamOf = (snapshot: GatewaySnapshot, service: ServiceName): Upstream =>
-      snapshot.upstreams[service].kind === "local" ? local : MISSING;
+    this.#client = new UpstreamClient(this.#deadlines, options.poolLimits);
+    const remote = createHttpUpstreams({
+      client: this.#client,
+      timeouts,
+      serviceToken: options.serviceToken ?? null,
+      logger,
+      now,
+    });
+    const upstreamOf = (snapshot: GatewaySnapshot, service: ServiceName): Upstream => {
+      const upstream = snapshot.upstreams[service];
+      return upstream.kind === "local" ? local : remote(upstream.origin);
+    };
     this.#passes = createPasses({
       configs: options.configs,
       tenants: new Tenants(options.tenantCapacity ?? 20_000),
@@ -115,39 +131,16 @@ class UwsGateway implements Gateway {
     this.#app.any("/*", (response, request) => this.#onRequest(response, request));
   }
 
-  listen(port: number, host: string): Promise<{ port: number }> {
-    return new Promise((resolve, reject) => {
-      const onListening = (socket: ListenSocket | false) => {
-        if (!socket) {
-          reject(new Error(`port ${port} on ${host} cannot be had: it is in use or not allowed`));
-          return;
-        }
-        this.#listening = socket;
-        resolve({ port: localPort(socket) });
-      };
-      // The package's types know two of the three forms.
-      const listen = this.#app.listen.bind(this.#app) as unknown as (
-        host: string,
-        port: number,
-        flags: number,
-        listening: (socket: ListenSocket | false) => void,
-      ) => void;
-      listen(host, port, this.#sharePort ? 0 : EXCLUSIVE_PORT, onListening);
-    });
+  async listen(port: number, host: string): Promise<{ port: number }> {
+    this.#listening = await openPort(this.#app, port, host, this.#sharePort);
+    return { port: localPort(this.#listening) };
   }
 
-  async drain(deadlineMs = DRAIN_MS): Promise<void> {
+  drain(deadlineMs = DRAIN_MS): Promise<void> {
     this.#draining = true;
     if (this.#listening) closeListenSocket(this.#listening);
     this.#listening = null;
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, deadlineMs);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    return this.#inFlight.idle(deadlineMs);
   }
 
   close(): void {
@@ -155,6 +148,7 @@ class UwsGateway implements Gateway {
     this.#closed = true;
     this.#draining = true;
     this.#app.close();
+    this.#client.close();
     this.#deadlines.close();
     this.#accessLog?.close();
   }
@@ -171,7 +165,7 @@ class UwsGateway implements Gateway {
     const channel = openChannel(native, request.method === "HEAD", body);
     const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), false, request);
     const exchange = new Exchange(request, this.#requestIds(request.requestId), forwarded, channel, body, startedMs);
-    this.#inFlight += 1;
+    this.#inFlight.enter();
     channel.closeAfter = this.#draining;
     channel.onClosed = () => this.#settle(exchange);
     return exchange;
@@ -182,8 +176,7 @@ class UwsGateway implements Gateway {
     const durationMs = performance.now() - exchange.startedMs;
     this.#metrics.observe(exchange, durationMs);
     this.#accessLog?.write(exchange, durationMs);
-    this.#inFlight -= 1;
-    if (this.#inFlight === 0) this.#onIdle?.();
+    this.#inFlight.leave();
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the gateway sends to a service, and the one interface behind which a service is a call or a socket. */
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { Credentials } from "./api-key.ts";
+import type { Breaker } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
 import { DROPPED_RESPONSE_HEADERS, maySetCookie } from "./headers.ts";
 
@@ -56,4 +57,10 @@ export function publicPath(exchange: Exchange): string {
 export function passesToClient(exchange: Exchange, name: string, value: string): boolean {
   if (DROPPED_RESPONSE_HEADERS.has(name)) return false;
   return name !== "set-cookie" || maySetCookie(exchange.sharedOrigin, value);
+}
+
+/** Only what says "I am not there" counts as the upstream's failure. */
+export function reportStatus(breaker: Breaker, status: number, nowMs: number): void {
+  if (status >= 502 && status <= 504) breaker.failure(nowMs);
+  else breaker.success();
 }

@@ -89,17 +89,25 @@ export class ResponseChannel {
     this.onClosed?.();
   }
 
-  /** Opens a streamed response; without `totalBytes` it goes out in chunks. */
-  start(head: ResponseHead, totalBytes: number | undefined): void {
-    if (this.closed || this.started) return;
+  /**
+   * Opens a streamed response, together with its first piece when there is one; without `totalBytes` it goes out in
+   * chunks. @returns As {@link write}.
+   */
+  start(head: ResponseHead, totalBytes: number | undefined, first: Uint8Array | null = null): boolean {
+    if (this.closed || this.started) return true;
     if (this.#headOnly || totalBytes === 0) {
       this.send(head, this.#headOnly ? null : "", totalBytes);
-      return;
+      return true;
     }
     this.started = true;
     this.#totalBytes = totalBytes;
-    this.#native.cork(() => this.#writeHead(head));
     this.#native.onWritable((offset) => this.#continue(offset));
+    let roomy = true;
+    this.#native.cork(() => {
+      this.#writeHead(head);
+      if (first) roomy = this.write(first);
+    });
+    return roomy;
   }
 
   /** @returns False when the producer should wait for {@link onDrain}. The chunk may be reused after the call. */

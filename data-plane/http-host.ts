@@ -1,0 +1,197 @@
+/**
+ * Serves services over HTTP to gateways in other processes. A request names its project and service in `x-supalove-*`
+ * headers, which are believed because of the token that comes with them; everything else is as the gateway got it.
+ */
+import { timingSafeEqual } from "node:crypto";
+import type { Registry } from "prom-client";
+import { isProjectRef, type ProjectRef, SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { IncomingBody } from "./http/incoming-body.ts";
+import { InFlight, openPort } from "./http/listen.ts";
+import { ReceivedRequest } from "./http/received-request.ts";
+import { ResponseChannel, statusLine } from "./http/response-channel.ts";
+import {
+  App,
+  closeListenSocket,
+  type HttpRequest,
+  type HttpResponse,
+  type ListenSocket,
+  localPort,
+} from "./http/uws.ts";
+import { writeServiceResponse } from "./http/write-service-response.ts";
+import { LocalServiceError, type LocalServices } from "./local-services.ts";
+import { BodyAborted, BodyTooLarge } from "./service.ts";
+
+export interface HttpHostOptions {
+  readonly services: LocalServices;
+  /** At least 32 characters; shared with the gateways. */
+  readonly serviceToken: string;
+  /** Whether the process may be sent requests, besides not being about to stop. */
+  readonly isReady: () => boolean;
+  readonly registry: Registry;
+  readonly logger: { error(details: object, message: string): void };
+}
+
+export interface HttpHost {
+  /** @param port 0 takes a free one. @throws When the port cannot be had. */
+  listen(port: number, host: string): Promise<{ port: number }>;
+  /** Takes no new connections and resolves when what is in flight is done, or after the deadline. */
+  drain(deadlineMs?: number): Promise<void>;
+  close(): void;
+}
+
+const DRAIN_MS = 30_000;
+
+export function createHttpHost(options: HttpHostOptions): HttpHost {
+  return new UwsHost(options);
+}
+
+class UwsHost implements HttpHost {
+  readonly #options: HttpHostOptions;
+  readonly #token: Buffer;
+  readonly #app = App();
+  #listening: ListenSocket | null = null;
+  #draining = false;
+  readonly #inFlight = new InFlight();
+
+  constructor(options: HttpHostOptions) {
+    this.#options = options;
+    this.#token = Buffer.from(options.serviceToken);
+    this.#app.get("/health", (response) => answer(response, 200, "text/plain", "ok"));
+    this.#app.get("/ready", (response) => {
+      const ready = options.isReady() && !this.#draining;
+      answer(response, ready ? 200 : 503, "text/plain", ready ? "ready" : "not ready");
+    });
+    this.#app.get("/metrics", (response) => void this.#answerMetrics(response));
+    this.#app.any("/*", (response, request) => void this.#serve(response, request));
+  }
+
+  async listen(port: number, host: string): Promise<{ port: number }> {
+    this.#listening = await openPort(this.#app, port, host, false);
+    return { port: localPort(this.#listening) };
+  }
+
+  drain(deadlineMs = DRAIN_MS): Promise<void> {
+    this.#draining = true;
+    if (this.#listening) closeListenSocket(this.#listening);
+    this.#listening = null;
+    return this.#inFlight.idle(deadlineMs);
+  }
+
+  close(): void {
+    this.#app.close();
+  }
+
+  async #answerMetrics(response: HttpResponse): Promise<void> {
+    let aborted = false;
+    response.onAborted(() => {
+      aborted = true;
+    });
+    const text = await this.#options.registry.metrics();
+    if (!aborted) answer(response, 200, this.#options.registry.contentType, text);
+  }
+
+  async #serve(native: HttpResponse, nativeRequest: HttpRequest): Promise<void> {
+    const hosted = readHostedRequest(native, nativeRequest, this.#token);
+    if (hosted === null) {
+      answer(native, 403, "application/json", JSON.stringify({ code: "forbidden", message: "Not a gateway" }), true);
+      return;
+    }
+    const { request, channel } = hosted;
+    this.#inFlight.enter();
+    channel.closeAfter = this.#draining;
+    channel.onClosed = () => {
+      request.abort();
+      this.#inFlight.leave();
+    };
+    try {
+      const response = await this.#options.services.handle(hosted.project, hosted.service, request);
+      if (channel.closed) return;
+      channel.closeAfter ||= request.body !== null && !request.body.complete;
+      request.body?.finish();
+      await writeServiceResponse(channel, response, { extraHeaders: [], accept: () => true });
+    } catch (error) {
+      this.#refuse(error, request, channel);
+    }
+  }
+
+  #refuse(error: unknown, request: ReceivedRequest, channel: ResponseChannel): void {
+    if (channel.started || channel.closed || error instanceof BodyAborted) return;
+    const { status, code, message } = describe(error);
+    if (status === 500) {
+      this.#options.logger.error({ err: error, requestId: request.requestId }, "a service failed to handle a request");
+    }
+    channel.closeAfter ||= request.body !== null && !request.body.complete;
+    request.body?.finish();
+    const head = { statusLine: statusLine(status), headers: ["content-type", "application/json; charset=utf-8"] };
+    channel.send(head, JSON.stringify({ code, message }));
+  }
+}
+
+function describe(error: unknown): { status: number; code: string; message: string } {
+  if (error instanceof BodyTooLarge) return { status: 413, code: "body_too_large", message: "Request body too large" };
+  if (!(error instanceof LocalServiceError)) return { status: 500, code: "internal_error", message: "Internal error" };
+  switch (error.code) {
+    case "project_not_found":
+      return { status: 404, code: error.code, message: "Project not found" };
+    case "service_not_available":
+      return { status: 501, code: error.code, message: "This process does not run the service" };
+    default:
+      return { status: 503, code: error.code, message: "The project cannot be served at the moment" };
+  }
+}
+
+function answer(response: HttpResponse, status: number, contentType: string, body: string, close = false): void {
+  response.cork(() => {
+    response.writeStatus(statusLine(status)).writeHeader("content-type", contentType).end(body, close);
+  });
+}
+
+const INTERNAL_PREFIX = "x-supalove-";
+
+interface Hosted {
+  readonly project: ProjectRef;
+  readonly service: ServiceName;
+  readonly request: ReceivedRequest;
+  readonly channel: ResponseChannel;
+}
+
+/** @returns Null when the request does not prove that it comes from a gateway, or is not complete. */
+function readHostedRequest(native: HttpResponse, nativeRequest: HttpRequest, token: Buffer): Hosted | null {
+  const internal: Record<string, string> = {};
+  const headers: Record<string, string> = Object.create(null);
+  nativeRequest.forEach((name, value) => {
+    if (name.startsWith(INTERNAL_PREFIX)) internal[name.slice(INTERNAL_PREFIX.length)] = value;
+    else headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
+  });
+  const given = Buffer.from(internal.token ?? "");
+  if (given.length !== token.length || !timingSafeEqual(given, token)) return null;
+  const project = internal.project ?? "";
+  const service = SERVICES.find((name) => name === internal.service);
+  if (!isProjectRef(project) || !service) return null;
+
+  const declared = headers["content-length"];
+  const chunked = headers["transfer-encoding"] !== undefined;
+  delete headers["transfer-encoding"];
+  const declaredBytes = declared === undefined ? undefined : Number(declared);
+  const body = chunked || (declaredBytes ?? 0) > 0 ? new IncomingBody(native, declaredBytes) : null;
+  const method = nativeRequest.getCaseSensitiveMethod();
+  const channel = new ResponseChannel(native, method === "HEAD");
+  native.onAborted(() => {
+    channel.clientGone();
+    body?.abort();
+  });
+  headers.host = internal.host ?? headers.host ?? "";
+  const request = new ReceivedRequest({
+    method,
+    path: nativeRequest.getUrl(),
+    // Undefined, against the package's types, when the target has no question mark.
+    query: (nativeRequest.getQuery() as string | undefined) ?? "",
+    headers,
+    body,
+    publicUrl: internal["public-url"] ?? "",
+    publicPath: internal["public-path"] ?? "",
+    clientAddress: internal["client-address"] ?? "",
+    requestId: headers["x-request-id"] ?? "",
+  });
+  return { project, service, request, channel };
+}

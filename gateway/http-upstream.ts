@@ -1,0 +1,213 @@
+/** Services behind a socket: our own in another process, or a dedicated project's containers. */
+import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
+import { forbidsBody } from "../data-plane/http/response-channel.ts";
+import { BodyTooLarge } from "../data-plane/service.ts";
+import type { Credentials } from "./api-key.ts";
+import type { Breaker } from "./breaker.ts";
+import type { GatewayErrorCode } from "./errors.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Logger } from "./logger.ts";
+import type { UpstreamClient } from "./proxy/client.ts";
+import type { JobControl, UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
+import type { UpstreamHead } from "./proxy/response-parser.ts";
+import { passesToClient, publicPath, reportStatus, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+
+export interface HttpUpstreamOptions {
+  readonly client: UpstreamClient;
+  readonly timeouts: Timeouts;
+  /** Proves to our own services that a request comes from a gateway; never sent to a dedicated project's containers. */
+  readonly serviceToken: string | null;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** Bodies up to this size are awaited and sent in one write with their head. */
+const SMALL_BODY_BYTES = 64 * 1024;
+
+export function createHttpUpstream(options: HttpUpstreamOptions, origin: string): Upstream {
+  const host = new URL(origin).host;
+  return {
+    send(exchange, credentials) {
+      const body = exchange.body;
+      const head = requestHead(options, host, exchange, credentials);
+      if (body === null) new HttpForward(options, origin, exchange, head, null).start();
+      else if ((body.declaredBytes ?? Number.POSITIVE_INFINITY) > SMALL_BODY_BYTES) {
+        new HttpForward(options, origin, exchange, head, body).start();
+      } else collect(exchange, body, (whole) => new HttpForward(options, origin, exchange, head, whole).start());
+    },
+  };
+}
+
+/** Upstreams by origin: they hold nothing but a parsed host name. */
+export function createHttpUpstreams(options: HttpUpstreamOptions): (origin: string) => Upstream {
+  const byOrigin = new Map<string, Upstream>();
+  return (origin) => {
+    let upstream = byOrigin.get(origin);
+    if (!upstream) {
+      upstream = createHttpUpstream(options, origin);
+      byOrigin.set(origin, upstream);
+    }
+    return upstream;
+  };
+}
+
+function collect(exchange: Exchange, body: IncomingBody, onWhole: (whole: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  body.pushTo(
+    (chunk, last) => {
+      chunks.push(chunk);
+      if (last && !exchange.settled) onWhole(chunks.length === 1 ? chunk : Buffer.concat(chunks));
+      return true;
+    },
+    (failure) => rejectBody(exchange, failure),
+  );
+}
+
+function rejectBody(exchange: Exchange, failure: Error): void {
+  if (failure instanceof BodyTooLarge) exchange.reject("body_too_large");
+}
+
+function requestHead(options: HttpUpstreamOptions, host: string, exchange: Exchange, credentials: Credentials): string {
+  const { request, route, tenant } = exchange;
+  const target = credentials.query === "" ? route?.path : `${route?.path}?${credentials.query}`;
+  // The realtime server knows a tenant by the first label of the host.
+  const upstreamHost = route?.service === "realtime" ? `${tenant?.snapshot.projectRef}.${host}` : host;
+  let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${upstreamHost}\r\n`;
+  const headers = upstreamHeaders(exchange, credentials);
+  for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
+  if (tenant?.snapshot.plan === "shared" && options.serviceToken !== null) head += internalHeaders(options, exchange);
+  if (request.chunked) head += "transfer-encoding: chunked\r\n";
+  else if (request.contentLength !== undefined) head += `content-length: ${request.contentLength}\r\n`;
+  return `${head}\r\n`;
+}
+
+/** What http-host.ts of the data plane reads. */
+function internalHeaders(options: HttpUpstreamOptions, exchange: Exchange): string {
+  return (
+    `x-supalove-token: ${options.serviceToken}\r\n` +
+    `x-supalove-project: ${exchange.tenant?.snapshot.projectRef}\r\n` +
+    `x-supalove-service: ${exchange.route?.service}\r\n` +
+    `x-supalove-public-url: ${exchange.publicUrl}\r\n` +
+    `x-supalove-public-path: ${publicPath(exchange)}\r\n` +
+    `x-supalove-host: ${exchange.forwarded.host}\r\n` +
+    `x-supalove-client-address: ${exchange.forwarded.clientAddress}\r\n`
+  );
+}
+
+const FAILURE_CODES: Readonly<Record<UpstreamFailure, GatewayErrorCode>> = {
+  connect: "upstream_unavailable",
+  overloaded: "upstream_unavailable",
+  reset: "upstream_failed",
+  protocol: "upstream_failed",
+  timeout: "upstream_timeout",
+};
+
+/** Carries one exchange's request to the upstream and its response back. */
+class HttpForward implements UpstreamJob {
+  readonly fairnessKey: string;
+  readonly method: string;
+  readonly head: string;
+  readonly body: Buffer | IncomingBody | null;
+  readonly responseMs: number;
+  readonly idleMs: number;
+  readonly #options: HttpUpstreamOptions;
+  readonly #origin: string;
+  readonly #exchange: Exchange;
+  readonly #breaker: Breaker | undefined;
+  #control: JobControl | null = null;
+
+  constructor(
+    options: HttpUpstreamOptions,
+    origin: string,
+    exchange: Exchange,
+    head: string,
+    body: Buffer | IncomingBody | null,
+  ) {
+    const service = exchange.route?.service ?? "rest";
+    this.#options = options;
+    this.#origin = origin;
+    this.#exchange = exchange;
+    this.#breaker = exchange.tenant?.breakers.of(service);
+    this.fairnessKey = exchange.tenant?.snapshot.projectRef ?? "";
+    this.method = exchange.request.method;
+    this.head = head;
+    this.body = body;
+    this.responseMs = options.timeouts[service].responseMs;
+    this.idleMs = options.timeouts[service].idleMs;
+  }
+
+  start(): void {
+    const { channel } = this.#exchange;
+    this.#exchange.onSettled = () => this.#control?.cancel();
+    channel.onDrain = () => this.#control?.resume();
+    this.#control = this.#options.client.send(this.#origin, this);
+  }
+
+  onResponse(head: UpstreamHead, body: Buffer): void {
+    this.#control = null;
+    const channel = this.#begin(head);
+    if (!channel) return;
+    const responseHead = this.#responseHead(head);
+    channel.send(responseHead, forbidsBody(head.status) ? null : body, head.contentLength);
+  }
+
+  onHead(head: UpstreamHead, first: Buffer): boolean {
+    const channel = this.#begin(head);
+    if (!channel) {
+      this.#control?.cancel();
+      return true;
+    }
+    return channel.start(this.#responseHead(head), head.contentLength, first);
+  }
+
+  onBody(chunk: Buffer): boolean {
+    return this.#exchange.channel.write(chunk);
+  }
+
+  onEnd(): void {
+    this.#control = null;
+    this.#exchange.channel.end();
+  }
+
+  onRequestBodyFailure(failure: Error): void {
+    this.#control = null;
+    rejectBody(this.#exchange, failure);
+  }
+
+  onFailure(failure: UpstreamFailure, detail: string): void {
+    const exchange = this.#exchange;
+    this.#control = null;
+    this.#breaker?.failure(this.#options.now());
+    const project = this.fairnessKey;
+    const service = exchange.route?.service;
+    this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
+    if (exchange.channel.started) exchange.channel.destroy();
+    else exchange.reject(FAILURE_CODES[failure], failure === "reset" ? [] : ["retry-after", "1"]);
+  }
+
+  /** @returns Null when there is nobody to answer any more. */
+  #begin(head: UpstreamHead) {
+    const exchange = this.#exchange;
+    if (exchange.settled) return null;
+    exchange.upstreamAnsweredMs = performance.now();
+    exchange.status = head.status;
+    if (this.#breaker) reportStatus(this.#breaker, head.status, this.#options.now());
+    if (exchange.body !== null && !exchange.body.complete) {
+      exchange.channel.closeAfter = true;
+      exchange.body.finish();
+    }
+    return exchange.channel;
+  }
+
+  #responseHead({ status, reason, headers }: UpstreamHead): { statusLine: string; headers: string[] } {
+    const exchange = this.#exchange;
+    const passed = exchange.ownHeaders();
+    for (let index = 0; index < headers.length; index += 2) {
+      const name = headers[index] as string;
+      const value = headers[index + 1] as string;
+      if (passesToClient(exchange, name, value)) passed.push(name, value);
+    }
+    return { statusLine: `${status} ${reason}`, headers: passed };
+  }
+}

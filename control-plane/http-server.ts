@@ -26,6 +26,7 @@ export interface HttpServer {
 }
 
 const PREFLIGHT_SECONDS = 600;
+const SWEEP_MS = 20;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   let draining = false;
@@ -107,11 +108,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       return new Promise((resolve) => {
         if (!server.listening) return resolve();
         const cutOff = setTimeout(() => server.closeAllConnections(), graceMs);
+        // A response that began before the close keeps its connection alive when it ends: such ones are idle only then.
+        const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
         server.close(() => {
           clearTimeout(cutOff);
+          clearInterval(sweep);
           resolve();
         });
-        server.closeIdleConnections();
       });
     },
   };

@@ -12,28 +12,17 @@ export interface ClusterAddress {
 }
 
 /**
- * Settings of every superuser session. A project's owner may `ALTER DATABASE … SET` almost anything for sessions in his
- * database; what comes in the start-up packet stands above that. Without the search_path pin a name of ours could be
- * answered by an object the tenant made; without the others he could change how our statements are read.
+ * Settings of every superuser session; what comes in the start-up packet stands above what is stored for the database.
+ * Without the search_path a name of ours could be answered by an object of the tenant: he may create a schema that bears
+ * the superuser's name, and `public` is his anyway.
  */
 const PINNED_SETTINGS: Readonly<Record<string, string>> = {
   search_path: "pg_catalog,pg_temp",
-  role: "none",
-  standard_conforming_strings: "on",
-  backslash_quote: "safe_encoding",
   check_function_bodies: "off",
-  default_transaction_read_only: "off",
-  default_transaction_isolation: "read\\ committed",
-  default_tablespace: "",
-  row_security: "on",
   statement_timeout: "60s",
   lock_timeout: "30s",
   idle_in_transaction_session_timeout: "60s",
-  datestyle: "ISO",
-  intervalstyle: "postgres",
-  bytea_output: "hex",
   client_min_messages: "warning",
-  jit: "off",
 };
 
 /** The start-up option string for a superuser session in any database. */

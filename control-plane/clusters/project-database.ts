@@ -14,9 +14,15 @@ const TERMINATE_TIMEOUT_MS = 10_000;
 
 /**
  * Copies the template and opens the copy to exactly the project's two logins and the replication login. Idempotent: an
- * existing database is only brought to the same grants and settings. The copy takes no connections until PUBLIC is shut
- * out: between the two any other tenant could step in and stay, as CONNECT is only asked for at the start of a session.
- * About 60 ms. @param client superuser connection to database `postgres`, not in a transaction; after ensureProjectRoles.
+ * existing database is only brought to the same grants and settings.
+ *
+ * The database stays the superuser's; its user may create in it what he likes. An owner could let others in: with
+ * `grant connect on database … to postgres`, or with `reassign owned by … to postgres`, which takes the database along.
+ * Every tenant has that role, and no event trigger sees either. He could also close it to us.
+ *
+ * The copy takes no connections until PUBLIC is shut out: between the two any other tenant could step in and stay, as
+ * CONNECT is only asked for at the start of a session. About 50 ms.
+ * @param client superuser connection to database `postgres`, not in a transaction; after ensureProjectRoles.
  * @throws pg.DatabaseError with code `3D000` when the template is gone: call ensureTemplate again.
  */
 export async function ensureProjectDatabase(client: pg.ClientBase, ref: string, template: Template): Promise<void> {
@@ -24,25 +30,24 @@ export async function ensureProjectDatabase(client: pg.ClientBase, ref: string, 
   const user = projectUserName(ref);
   const authenticator = projectAuthenticatorName(ref);
   await dropIfInvalid(client, database);
-  if (!(await databaseExists(client, database))) await copyTemplate(client, database, user, template);
+  if (!(await databaseExists(client, database))) await copyTemplate(client, database, template);
   // One simple query is one transaction: the database opens with all of its walls up, or not at all.
   await client.query(`/* ensureProjectDatabase */
-    alter database ${database} owner to ${user};
     revoke all on database ${database} from public;
-    grant connect on database ${database} to ${user}, ${authenticator}, ${REPLICATION_ROLE};
     grant temporary on database ${database} to public;
-    grant create on database ${database} to ${template.postgresGroup};
+    grant create on database ${database} to ${user}, ${template.postgresGroup};
+    grant connect on database ${database} to ${user}, ${authenticator}, ${REPLICATION_ROLE};
     alter database ${database} set search_path = "$user", public, extensions;
     alter database ${database} set timezone = 'UTC';
     alter database ${database} set "app.settings.jwt_exp" = '3600';
-    alter database ${database} with connection limit ${CONNECTION_LIMIT} allow_connections true;`);
+    alter database ${database} with allow_connections true;`);
 }
 
-async function copyTemplate(client: pg.ClientBase, database: string, owner: string, template: Template): Promise<void> {
+async function copyTemplate(client: pg.ClientBase, database: string, template: Template): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await client.query(`/* copyTemplate */ create database ${database} owner ${owner}
-        template ${template.name} strategy wal_log allow_connections false`);
+      await client.query(`/* copyTemplate */ create database ${database} template ${template.name}
+        strategy wal_log connection limit ${CONNECTION_LIMIT} allow_connections false`);
       return;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error;
@@ -82,35 +87,27 @@ export async function grantProject(session: pg.ClientBase, ref: string, roles: C
  */
 export async function pauseProject(client: pg.ClientBase, ref: string): Promise<void> {
   const database = projectDatabaseName(ref);
-  // NOLOGIN is the wall: the owner could lift a limit of his database from a session that is not ended yet.
   await client.query(`/* pauseProject */
     alter role ${projectUserName(ref)} nologin;
     alter role ${projectAuthenticatorName(ref)} nologin;
-    revoke connect on database ${database} from ${REPLICATION_ROLE};
-    alter database ${database} with connection limit 0;`);
+    revoke connect on database ${database} from ${REPLICATION_ROLE};`);
   await terminateSessions(client, database);
 }
 
 /** The opposite of {@link pauseProject}. Idempotent. */
 export async function resumeProject(client: pg.ClientBase, ref: string): Promise<void> {
-  const database = projectDatabaseName(ref);
   await client.query(`/* resumeProject */
-    revoke all on database ${database} from public;
-    grant connect on database ${database} to ${REPLICATION_ROLE};
-    alter database ${database} with connection limit ${CONNECTION_LIMIT} allow_connections true;
+    grant connect on database ${projectDatabaseName(ref)} to ${REPLICATION_ROLE};
     alter role ${projectUserName(ref)} login;
     alter role ${projectAuthenticatorName(ref)} login;`);
 }
 
 /**
  * Ends all sessions that are not a superuser's, walsenders and their temporary slots included; new ones may come at
- * once, unless the project is paused. Enough for "restart". @throws when some are still there after ten seconds.
+ * once, unless the project is paused. Enough for "restart".
  */
 export async function terminateProjectSessions(client: pg.ClientBase, ref: string): Promise<void> {
-  await client.query(
-    "/* terminateProjectSessions */ select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
-    [projectDatabaseName(ref)],
-  );
+  await terminateOnce(client, projectDatabaseName(ref));
 }
 
 /**
@@ -122,9 +119,7 @@ export async function dropProjectDatabase(client: pg.ClientBase, ref: string): P
   await dropIfInvalid(client, database);
   if (!(await databaseExists(client, database))) return;
   // An active slot stops even DROP … WITH (FORCE): first nobody may come back, then everybody leaves.
-  await client.query(
-    `/* dropProjectDatabase */ alter database ${database} with is_template false allow_connections false`,
-  );
+  await client.query(`/* dropProjectDatabase */ alter database ${database} with allow_connections false`);
   await terminateSessions(client, database);
   await client.query(
     `/* dropProjectDatabase */ select pg_drop_replication_slot(slot_name) from pg_replication_slots
@@ -137,19 +132,25 @@ export async function dropProjectDatabase(client: pg.ClientBase, ref: string): P
 async function terminateSessions(client: pg.ClientBase, database: string): Promise<void> {
   const deadline = Date.now() + TERMINATE_TIMEOUT_MS;
   for (;;) {
-    const { rowCount } = await client.query(
-      `/* terminateSessions */ select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
-       where a.datname = $1 and not r.rolsuper`,
-      [database],
-    );
-    if (rowCount === 0) return;
-    if (Date.now() > deadline) throw new Error(`${rowCount} sessions of ${database} do not end`);
+    const left = await terminateOnce(client, database);
+    if (left === 0) return;
+    if (Date.now() > deadline) throw new Error(`${left} sessions of ${database} do not end`);
     await new Promise((resume) => setTimeout(resume, 10));
   }
 }
 
+/** @returns how many sessions were told to end. */
+export async function terminateOnce(client: pg.ClientBase, database: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `/* terminateOnce */ select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
+     where a.datname = $1 and not r.rolsuper`,
+    [database],
+  );
+  return rowCount ?? 0;
+}
+
 /**
- * Everything in the cluster that bears the project's name: `database …`, `role …`, `slot …`, `setting …`, `grant …`.
+ * Everything in the cluster that bears the project's name: `database …`, `role …`, `slot …`, `session …`.
  * Empty after a complete deletion; for tests and for the operator.
  */
 export async function projectLeftovers(client: pg.ClientBase, ref: string): Promise<string[]> {

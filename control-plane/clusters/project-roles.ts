@@ -2,6 +2,7 @@
 import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
 import { API_ROLES, projectAuthenticatorName, projectUserName, SERVICE_OWNER_ROLES } from "./names.ts";
+import { terminateOnce } from "./project-database.ts";
 import { scramVerifier } from "./scram.ts";
 import type { ConnectToDatabase } from "./template.ts";
 
@@ -21,7 +22,7 @@ export const ROLE_LIMITS = {
 
 /**
  * Makes both logins, or brings existing ones to the same state, passwords included. Idempotent.
- * - `project_<ref>_user`: owner of the database, inherits the postgres group; its own role name in `current_user`.
+ * - `project_<ref>_user`: who the people of the project are in SQL; inherits the postgres group.
  *   BYPASSRLS as Supabase's `postgres` has it: pg_dump and definer functions need it, and inside his own database the
  *   tenant could SET ROLE service_role anyway. It may also become the authenticator, to store `pgrst.*` settings for it.
  * - `project_<ref>_authenticator`: NOINHERIT, may become the API roles and the service owners. It can do nothing as itself.
@@ -84,6 +85,7 @@ async function setPassword(client: pg.ClientBase, role: string, password: string
 /** How often another tenant may get in between with a grant to the role before the drop gives up. */
 const DROP_ATTEMPTS = 5;
 const DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
+const LOCK_NOT_AVAILABLE = "55P03";
 
 /**
  * Drops both logins and whatever refers to them anywhere in the cluster: any tenant can write `grant select on mine to
@@ -102,24 +104,29 @@ export async function dropProjectRoles(client: pg.ClientBase, connect: ConnectTo
       } catch (error) {
         const dependent = error instanceof pg.DatabaseError && error.code === DEPENDENT_OBJECTS_STILL_EXIST;
         if (!dependent || attempt === DROP_ATTEMPTS) throw error;
-        await dropOwnedElsewhere(client, connect, role);
+        await dropReferences(client, connect, role);
       }
     }
   }
 }
 
-/** DROP OWNED also takes away the role's grants, policies and default privileges in that database and on shared objects. */
-async function dropOwnedElsewhere(client: pg.ClientBase, connect: ConnectToDatabase, role: string): Promise<void> {
-  const { rows } = await client.query<{ datname: string }>(
-    `/* dropOwnedElsewhere */ select distinct coalesce(d.datname, current_database()) as datname
-     from pg_shdepend s left join pg_database d on d.oid = s.dbid
+/** DROP OWNED takes away the role's grants, policies and default privileges in a database, and those on shared objects. */
+async function dropReferences(client: pg.ClientBase, connect: ConnectToDatabase, role: string): Promise<void> {
+  const { rows } = await client.query<{ database: string }>(
+    `/* dropReferences */ select distinct d.datname as database
+     from pg_shdepend s join pg_database d on d.datname = current_database() or d.oid = s.dbid
      where s.refclassid = 'pg_authid'::regclass and s.refobjid = to_regrole($1)::oid`,
     [role],
   );
-  for (const { datname } of rows) {
-    const session = await connect(datname);
+  for (const { database } of rows) {
+    const session = await connect(database);
     try {
-      await session.query(`/* dropOwnedElsewhere */ drop owned by ${role} cascade`);
+      await session.query("/* dropReferences */ set lock_timeout = '2s'");
+      await session.query(`/* dropReferences */ drop owned by ${role} cascade`);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE)) throw error;
+      // Whoever referred to the role now holds a lock on what he granted: the lock goes with his sessions.
+      await terminateOnce(client, database);
     } finally {
       await session.end();
     }

@@ -79,6 +79,7 @@ export async function applyProjectSql(
 ): Promise<void> {
   await session.query("begin");
   try {
+    await session.query("/* applyProjectSql */ set local search_path = pg_catalog, pg_temp");
     for (const file of files) {
       await session.query(renderSql(file.text, { postgres_group: roles.postgresGroup }));
     }

@@ -1,4 +1,6 @@
 /** Every endpoint of the auth service, by feature. Paths are below `/auth/v1`. */
+import { listUsers } from "./admin/list-users.ts";
+import { createUser, deleteUserById, findUser, updateUserById } from "./admin/users.ts";
 import type { Handler } from "./context.ts";
 import type { Route } from "./http/router.ts";
 import * as meta from "./meta.ts";
@@ -6,6 +8,7 @@ import { logOut } from "./sessions/logout.ts";
 import { issueToken } from "./sessions/token.ts";
 import { signUp } from "./signup/signup.ts";
 import { getUser } from "./users/get-user.ts";
+import { updateOwnUser } from "./users/update-user.ts";
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   "GET /health": meta.health,
@@ -19,6 +22,13 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   "POST /logout": logOut,
 
   "GET /user": getUser,
+  "PUT /user": updateOwnUser,
+
+  "GET /admin/users": listUsers,
+  "POST /admin/users": createUser,
+  "GET /admin/users/:id": findUser,
+  "PUT /admin/users/:id": updateUserById,
+  "DELETE /admin/users/:id": deleteUserById,
 };
 
 export const ROUTES: readonly Route<Handler>[] = Object.entries(HANDLERS).map(([pattern, handler]) => ({

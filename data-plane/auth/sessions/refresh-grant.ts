@@ -193,8 +193,9 @@ type Rotation =
 
 function decideRotation(context: AuthContext, token: RefreshTokenRow, active: RefreshTokenRow | undefined): Rotation {
   if (!token.revoked) return { kind: "issue", token: createV1RefreshToken() };
-  if (active?.parent === token.token) return { kind: "repeat", token: active.token }; // the answer was lost
-  if (isWithinReuseInterval(context, Date.parse(token.updated_at)))
-    return { kind: "issue", token: createV1RefreshToken() };
-  return { kind: "abuse" };
+  if (!active) return { kind: "abuse" }; // all were revoked, a moment ago perhaps: no interval brings them back
+  if (active.parent === token.token) return { kind: "repeat", token: active.token }; // the answer was lost
+  return isWithinReuseInterval(context, Date.parse(token.updated_at))
+    ? { kind: "issue", token: createV1RefreshToken() }
+    : { kind: "abuse" };
 }

@@ -48,7 +48,7 @@ export function advanceSession(context: AuthContext, id: string, counter: number
   const { now, request } = context;
   return sql(
     `/* advanceSession */ update auth.sessions
-     set refresh_token_counter = refresh_token_counter + 1, refreshed_at = $3, user_agent = $4, ip = $5, updated_at = $3
+     set refresh_token_counter = refresh_token_counter + 1, refreshed_at = $3::timestamptz at time zone 'utc', user_agent = $4, ip = $5, updated_at = $3
      where id = $1 and refresh_token_counter = $2 returning to_json(true) as row`,
     [id, counter, now, request.headers["user-agent"] ?? null, addressOf(context)],
   );
@@ -57,7 +57,7 @@ export function advanceSession(context: AuthContext, id: string, counter: number
 export function touchSession(context: AuthContext, id: string): Sql<never> {
   const { now, request } = context;
   return sql(
-    `/* touchSession */ update auth.sessions set refreshed_at = $2, user_agent = $3, ip = $4, updated_at = $2 where id = $1`,
+    `/* touchSession */ update auth.sessions set refreshed_at = $2::timestamptz at time zone 'utc', user_agent = $3, ip = $4, updated_at = $2 where id = $1`,
     [id, now, request.headers["user-agent"] ?? null, addressOf(context)],
   );
 }

@@ -121,7 +121,7 @@ export const verifyEmailIdentity = (userId: string, email: string, now: Date): S
   );
 
 /** `provider` is the oldest identity's, `providers` all of them by age. */
-export function providerMetadata(identities: readonly IdentityRow[]): Metadata {
+export function providerMetadata(identities: readonly Pick<IdentityRow, "provider">[]): Metadata {
   const providers = [...new Set(identities.map(({ provider }) => provider))];
   return providers.length > 0 ? { provider: providers[0], providers } : {};
 }

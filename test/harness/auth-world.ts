@@ -1,14 +1,14 @@
 /** The real service over real databases, called as the gateway calls it; for `*.pg.test.ts` files. */
 import pg from "pg";
 import { pino } from "pino";
-import type { AuthSettings, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
-import { createTestProjectDatabase } from "../../../test/harness/project-database.ts";
-import { createProjectDatabases } from "../../database/project-databases.ts";
-import { BodyTooLarge, type RequestBody, type ServiceRequest } from "../../service.ts";
-import type { Mail } from "../mail/mailer.ts";
-import { type AuthService, type AuthServiceOptions, createAuthService } from "../service.ts";
-import { createAccessTokens } from "../tokens/access-token.ts";
-import { authSettings, projectSnapshot } from "./snapshot.ts";
+import type { AuthSettings, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import type { Mail } from "../../data-plane/auth/mail/mailer.ts";
+import { type AuthService, type AuthServiceOptions, createAuthService } from "../../data-plane/auth/service.ts";
+import { authSettings, projectSnapshot } from "../../data-plane/auth/testing/snapshot.ts";
+import { createAccessTokens } from "../../data-plane/auth/tokens/access-token.ts";
+import { createProjectDatabases } from "../../data-plane/database/project-databases.ts";
+import { BodyTooLarge, type RequestBody, type ServiceRequest } from "../../data-plane/service.ts";
+import { createTestProjectDatabase } from "./project-database.ts";
 
 export interface Answer {
   readonly status: number;

@@ -1,0 +1,128 @@
+/** A new address for a user: both mailboxes are asked, unless the project asks the new one alone. */
+import { type AuthContext, redirectTarget } from "../context.ts";
+import type { Sql } from "../database/sql.ts";
+import { limitMails, limitResend } from "../limits/limits.ts";
+import type { Mail } from "../mail/mailer.ts";
+import { composeMail, verificationLink } from "../mail/one-time-mail.ts";
+import { insertFlowState, type PkceChallenge } from "../sessions/pkce.ts";
+import { createOneTimeToken, type OneTimeToken } from "../tokens/one-time-token.ts";
+import { deleteOneTimeToken, storeOneTimeToken } from "../tokens/one-time-token-queries.ts";
+import { mergeMetadata } from "./metadata.ts";
+import type { UserRecord, UserRow } from "./user.ts";
+import { providerMetadata, updateUser, upsertIdentity } from "./user-queries.ts";
+
+export interface PreparedEmailChange {
+  readonly statements: readonly Sql<never>[];
+  readonly mails: readonly Mail[];
+  /** For the new address. */
+  readonly newToken: OneTimeToken;
+  /** For the current address; null when it is not asked. */
+  readonly currentToken: OneTimeToken | null;
+}
+
+/** Begins the change. @param newEmail parsed, and nobody's. @throws {AuthError} when a mail limit is reached. */
+export function requestEmailChange(
+  context: AuthContext,
+  user: UserRow,
+  newEmail: string,
+  pkce: PkceChallenge | null,
+): PreparedEmailChange {
+  limitResend(context, user.email_change_sent_at);
+  limitMails(context);
+  return prepareEmailChange(context, user, newEmail, { pkce, redirectTo: redirectTarget(context) });
+}
+
+/** As {@link requestEmailChange} without limits, for an administrator who takes the links instead of mails. */
+export function prepareEmailChange(
+  context: AuthContext,
+  user: UserRow,
+  newEmail: string,
+  { pkce, redirectTo }: { pkce: PkceChallenge | null; redirectTo: string },
+): PreparedEmailChange {
+  const { settings, now } = context;
+  const digits = settings.mailerOtpLength;
+  const currentEmail = user.email ?? "";
+  const asksCurrent = settings.mailerSecureEmailChangeEnabled && currentEmail !== "";
+  const newToken = createOneTimeToken(newEmail, digits, pkce !== null);
+  const currentToken = asksCurrent ? createOneTimeToken(currentEmail, digits, pkce !== null) : null;
+
+  const mailTo = (address: string, token: OneTimeToken): Mail =>
+    composeMail(context, "email_change", address, {
+      ConfirmationURL: verificationLink(context, token.hash, "email_change", redirectTo),
+      Email: currentEmail,
+      NewEmail: newEmail,
+      Token: token.code,
+      TokenHash: token.hash,
+      RedirectTo: redirectTo,
+      Data: user.raw_user_meta_data ?? {},
+    });
+  const changes = {
+    email_change: newEmail,
+    email_change_token_new: newToken.hash,
+    email_change_token_current: currentToken?.hash ?? "",
+    email_change_sent_at: now,
+    email_change_confirm_status: 0,
+  };
+  return {
+    newToken,
+    currentToken,
+    statements: [
+      updateUser(user.id, changes, now),
+      storeOneTimeToken(user.id, "email_change_token_new", newToken.hash, newEmail, now),
+      currentToken
+        ? storeOneTimeToken(user.id, "email_change_token_current", currentToken.hash, currentEmail, now)
+        : deleteOneTimeToken(user.id, "email_change_token_current"),
+      ...(pkce ? [insertFlowState(user.id, "email_change", pkce, context)] : []),
+    ],
+    mails: [mailTo(newEmail, newToken), ...(currentToken ? [mailTo(currentEmail, currentToken)] : [])],
+  };
+}
+
+/**
+ * Gives the user the confirmed address: identity, confirmation, and an anonymous user becomes permanent. Pending tokens
+ * are the caller's to delete.
+ */
+export function applyEmail({ user, identities }: UserRecord, email: string, now: Date): Sql<never>[] {
+  const data = { sub: user.id, email, email_verified: true, phone_verified: false };
+  const hasEmailIdentity = identities.some(({ provider }) => provider === "email");
+  const providers = hasEmailIdentity ? {} : providerMetadata([...identities, { provider: "email" }]);
+  return [
+    upsertIdentity({ userId: user.id, provider: "email", data }, now),
+    updateUser(
+      user.id,
+      {
+        email,
+        email_change: "",
+        email_change_token_new: "",
+        email_change_token_current: "",
+        email_change_confirm_status: 0,
+        email_confirmed_at: user.email_confirmed_at ?? now,
+        is_anonymous: false,
+        raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, providers),
+        raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, data),
+      },
+      now,
+    ),
+  ];
+}
+
+/** As {@link applyEmail} for a phone number. */
+export function applyPhone({ user, identities }: UserRecord, phone: string, now: Date): Sql<never>[] {
+  const hasPhoneIdentity = identities.some(({ provider }) => provider === "phone");
+  const providers = hasPhoneIdentity ? {} : providerMetadata([...identities, { provider: "phone" }]);
+  return [
+    upsertIdentity({ userId: user.id, provider: "phone", data: { sub: user.id, phone, phone_verified: true } }, now),
+    updateUser(
+      user.id,
+      {
+        phone,
+        phone_change: "",
+        phone_change_token: "",
+        phone_confirmed_at: user.phone_confirmed_at ?? now,
+        is_anonymous: false,
+        raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, providers),
+      },
+      now,
+    ),
+  ];
+}

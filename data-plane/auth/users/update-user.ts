@@ -1,0 +1,174 @@
+/** PUT /user. */
+import { z } from "zod";
+import type { ServiceResponse } from "../../service.ts";
+import { audit } from "../audit/audit.ts";
+import { type AuthContext, hashPassword } from "../context.ts";
+import { databaseStep } from "../database/failures.ts";
+import type { Sql } from "../database/sql.ts";
+import { AuthError } from "../errors.ts";
+import { metadata, pkceFields, readBody, text } from "../http/body.ts";
+import { json } from "../http/responses.ts";
+import { limitByAddress } from "../limits/limits.ts";
+import { deliver } from "../mail/one-time-mail.ts";
+import { checkPasswordStrength } from "../passwords/strength.ts";
+import { type AuthenticatedUser, requireUser } from "../sessions/bearer.ts";
+import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
+import { checkChannel, smsFailed } from "../signup/signup.ts";
+import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
+import { applyEmail, applyPhone, type PreparedEmailChange, requestEmailChange } from "./email-change.ts";
+import { parseEmail, parsePhone } from "./identifiers.ts";
+import { mergeMetadata } from "./metadata.ts";
+import { applyPassword, checkPasswordChange } from "./password-change.ts";
+import { asTakenAddress, emailTaken, phoneTaken, saveUserWithin } from "./save-user.ts";
+import { hasVerifiedFactor, type Metadata, type UserRecord, userJson } from "./user.ts";
+import { findUserByPhone, findUserWithAddress, lockUser, updateUser } from "./user-queries.ts";
+
+const Body = z.object({
+  email: text,
+  phone: text,
+  password: text,
+  current_password: text,
+  nonce: text,
+  data: metadata,
+  app_metadata: metadata,
+  channel: text,
+  ...pkceFields,
+});
+
+/** What is to change, parsed; "" and undefined leave a thing as it is. */
+interface Changes {
+  readonly email: string;
+  readonly phone: string;
+  readonly password: string;
+  readonly data: Metadata | undefined;
+  readonly appMetadata: Metadata | undefined;
+  readonly pkce: PkceChallenge | null;
+}
+
+export async function updateOwnUser(context: AuthContext): Promise<ServiceResponse> {
+  limitByAddress(context, "update_user");
+  const bearer = await requireUser(context);
+  const body = await readBody(context.request, Body);
+  const changes = parseChanges(context, bearer, body);
+  checkAllowed(bearer, changes, body.nonce);
+  await checkAddressesFree(context, bearer, changes);
+  let passwordHash: string | null = null;
+  if (changes.password) {
+    const proof = { currentPassword: body.current_password, nonce: body.nonce, password: changes.password };
+    await checkPasswordChange(context, bearer, proof);
+    passwordHash = await hashPassword(context, changes.password); // before the transaction: it takes long
+  }
+  const { record, emailChange } = await databaseStep(
+    "Error updating user",
+    applyChanges(context, bearer, changes, passwordHash),
+  ).catch((error) => Promise.reject(asTakenAddress(error)));
+  if (emailChange) await deliver(context, ...emailChange.mails);
+  return json(userJson(record));
+}
+
+function parseChanges({ settings }: AuthContext, { user }: UserRecord, body: z.output<typeof Body>): Changes {
+  const email = body.email ? parseEmail(body.email) : "";
+  const phone = body.phone ? parsePhone(body.phone) : "";
+  if (phone) checkChannel(body.channel);
+  if (body.password) checkPasswordStrength(body.password, settings);
+  return {
+    email: email === user.email ? "" : email,
+    phone: phone === user.phone ? "" : phone,
+    password: body.password,
+    data: body.data,
+    appMetadata: body.app_metadata,
+    pkce: parseChallenge(body),
+  };
+}
+
+/** Roles of a user that may write application metadata; only an administrator gives them. */
+const ADMIN_USER_ROLES = new Set(["admin", "service_role", "supabase_admin"]);
+
+function checkAllowed(
+  bearer: AuthenticatedUser,
+  { email, phone, password, appMetadata }: Changes,
+  nonce: string,
+): void {
+  const { user, session } = bearer;
+  const changesCredentials = Boolean(email || phone || password);
+  if (appMetadata && !ADMIN_USER_ROLES.has(user.role ?? "")) {
+    throw new AuthError("not_admin", "Updating app_metadata requires admin privileges");
+  }
+  if (changesCredentials && hasVerifiedFactor(bearer) && session?.aal !== "aal2" && session?.aal !== "aal3") {
+    throw new AuthError(
+      "insufficient_aal",
+      "AAL2 session is required to update email or password when MFA is enabled.",
+    );
+  }
+  if (user.is_anonymous && password && !email && !phone) {
+    const message = "Updating password of an anonymous user without an email or phone is not allowed";
+    throw new AuthError("validation_failed", message, { status: 422 });
+  }
+  if (user.is_sso_user && (changesCredentials || nonce)) {
+    throw new AuthError("user_sso_managed", "Cannot update email, phone or password of a user managed by SSO");
+  }
+}
+
+async function checkAddressesFree(
+  { database, settings }: AuthContext,
+  { user }: UserRecord,
+  { email, phone }: Changes,
+): Promise<void> {
+  if (email) {
+    const [other] = await database.run(findUserWithAddress(email));
+    if (other && other.user.id !== user.id) throw emailTaken();
+  }
+  if (phone) {
+    const [other] = await database.run(findUserByPhone(phone));
+    if (other && other.user.id !== user.id) throw phoneTaken();
+    if (!settings.smsAutoconfirm) throw smsFailed();
+  }
+}
+
+interface Applied {
+  readonly record: UserRecord;
+  readonly emailChange: PreparedEmailChange | null;
+}
+
+/** The row is locked first: metadata is merged with what is there then, not with what was there when the request came. */
+function applyChanges(
+  context: AuthContext,
+  bearer: AuthenticatedUser,
+  changes: Changes,
+  passwordHash: string | null,
+): Promise<Applied> {
+  const { now, settings } = context;
+  const { id } = bearer.user;
+  return context.database.transaction(async (transaction) => {
+    const [locked] = await transaction.run(lockUser(id));
+    if (!locked) throw new AuthError("user_not_found", "User from sub claim in JWT does not exist", { status: 403 });
+    const statements: Sql<never>[] = [];
+    let emailChange: PreparedEmailChange | null = null;
+    if (passwordHash !== null) {
+      statements.push(...applyPassword(id, passwordHash, bearer.session?.id ?? null, now));
+      statements.push(...audit(context, locked.user, "user_updated_password"));
+    }
+    const merged = mergeChanges(locked, changes);
+    const renewed: UserRecord = { ...locked, user: { ...locked.user, ...merged } };
+    if (Object.keys(merged).length > 0) statements.push(updateUser(id, merged, now));
+    if (changes.email && locked.user.is_anonymous && settings.mailerAutoconfirm) {
+      statements.push(...applyEmail(renewed, changes.email, now), deleteOneTimeTokens(id));
+    } else if (changes.email) {
+      const sender = passwordHash === null ? locked.user : { ...locked.user, email_change_sent_at: null };
+      emailChange = requestEmailChange(context, sender, changes.email, changes.pkce);
+      statements.push(...emailChange.statements);
+    }
+    if (changes.phone) statements.push(...applyPhone(renewed, changes.phone, now));
+    statements.push(...audit(context, locked.user, "user_modified"));
+    return { record: await saveUserWithin(transaction, id, statements), emailChange };
+  });
+}
+
+type MergedMetadata = { raw_user_meta_data?: Metadata; raw_app_meta_data?: Metadata };
+
+function mergeChanges({ user }: UserRecord, { data, appMetadata }: Changes): MergedMetadata {
+  return {
+    ...(data ? { raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, data) } : {}),
+    ...(appMetadata ? { raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, appMetadata) } : {}),
+  };
+}

@@ -42,7 +42,11 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
   return { uid: id("-u"), gid: id("-g") };
 }
 
-export async function startTestCluster(major: 15 | 17 | 18 = 18): Promise<TestCluster> {
+/** @param extraSettings go to the server's command line, over the harness's own. */
+export async function startTestCluster(
+  major: 15 | 17 | 18 = 18,
+  extraSettings: Readonly<Record<string, string | number>> = {},
+): Promise<TestCluster> {
   const native = BINARIES[major] ?? "";
   const folder = mkdtempSync(join(tmpdir(), `supalove-test-pg${major}-`));
   const user = unprivilegedUser();
@@ -83,6 +87,7 @@ export async function startTestCluster(major: 15 | 17 | 18 = 18): Promise<TestCl
     max_replication_slots: 30,
     shared_buffers: "64MB",
     timezone: "UTC",
+    ...extraSettings,
   };
   const child = spawn(
     join(native, "bin/postgres"),

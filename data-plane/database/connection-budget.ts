@@ -50,8 +50,14 @@ export class ConnectionBudget {
     return this.taken >= this.max;
   }
 
-  get waitingCount(): number {
-    return this.waiting.size;
+  get isAwaited(): boolean {
+    return this.waiting.size > 0;
+  }
+
+  /** True while a project has no connection at all: whoever has one to spare gives it up. */
+  get isStarving(): boolean {
+    for (const member of this.waiting) if (member.size === 0) return true;
+    return false;
   }
 
   /** True: the member may open a connection now. False: it is told by `onGranted` when it may. */

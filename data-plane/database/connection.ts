@@ -120,11 +120,18 @@ export class Connection {
     this.onNotification = handler;
   }
 
-  /** Writes the batch behind those under way. Throws, before anything is written, for statements that cannot be sent. */
+  /** Writes the batch behind those under way. Throws, and sends nothing of it, when a statement cannot be sent. */
   send(batch: Batch): void {
     const { writer } = this;
     for (const name of this.prepared.takeDropped()) writer.closeStatement(name);
-    for (const statement of batch.statements) batch.plans.push(this.write(statement, batch.isRetry));
+    const mark = writer.mark();
+    try {
+      for (const statement of batch.statements) batch.plans.push(this.write(statement, batch.isRetry));
+    } catch (error) {
+      writer.rewind(mark);
+      this.forgetUnparsed(batch);
+      throw error;
+    }
     if (batch.options.commitIf) writer.flush();
     else writer.sync();
     if (this.queue.push(batch) === 1) this.headSince = this.now();
@@ -331,19 +338,20 @@ export class Connection {
     const now = this.now();
     if (this.queue.length > 0) this.headSince = now;
     else this.idleSince = now;
-    if (batch.error) this.onFailed(batch, batch.error);
-    else batch.succeed();
     if (status !== 0x49 && !batch.isLeased) {
-      // A statement opened a transaction of its own: what follows in the pipeline would run inside it.
-      this.destroy(new ProtocolViolation("a pipelined statement left a transaction open"));
+      // A statement opened a transaction of its own; what follows in the pipeline would run inside it.
+      this.refuse(batch, "25001", "a pipelined statement left a transaction open");
+      batch.fail(batch.error);
       return;
     }
+    if (batch.error) this.onFailed(batch, batch.error);
+    else batch.succeed();
     if (this.queue.length === 0 && !this.isCancelling) this.mayHaveBeenCancelled = false;
     this.owner.onBatchEnd(this);
   }
 
   private onFailed(batch: Batch, error: Error): void {
-    for (const plan of batch.plans) if (plan && !plan.isParsed) this.prepared.forget(plan);
+    this.forgetUnparsed(batch);
     if (error instanceof DatabaseError) {
       const isStale = isStalePlan(error);
       if (isStale) for (const plan of batch.plans) if (plan) this.prepared.forget(plan);
@@ -354,6 +362,10 @@ export class Connection {
       }
     }
     batch.fail(error);
+  }
+
+  private forgetUnparsed(batch: Batch): void {
+    for (const plan of batch.plans) if (plan && !plan.isParsed) this.prepared.forget(plan);
   }
 
   private onNotificationResponse(fields: FieldReader): void {

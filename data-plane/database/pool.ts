@@ -125,7 +125,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
 
   onBatchEnd(connection: Connection): void {
     const isFree = connection.load === 0 && !this.leased.has(connection);
-    if (isFree && (connection.isRetiring || (this.state !== "open" && !this.isAwaited))) connection.end();
+    if (isFree && (connection.isRetiring || this.isNotNeeded)) connection.end();
     else if (isFree && this.leaseRequests.length > 0) this.serveLeases();
     if (this.waiting.length > 0) this.serveWaiting();
   }
@@ -238,6 +238,11 @@ export class Pool implements ConnectionOwner, BudgetMember {
   }
 
   // ---- inside -----------------------------------------------------------------------------------------------------------
+
+  /** True when a free connection has nothing to do here: the pool was replaced, or another project has none at all. */
+  private get isNotNeeded(): boolean {
+    return !this.isAwaited && (this.state !== "open" || this.around.budget.isStarving);
+  }
 
   private get isAwaited(): boolean {
     return this.waiting.length > 0 || this.leaseRequests.length > 0;
@@ -435,6 +440,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
       if (reason !== undefined) request.reject(reason);
       return reason === undefined;
     });
+    if (this.leaseRequests.length === 0) this.reserved.clear();
     if (!this.isAwaited) this.around.budget.withdraw(this);
   }
 

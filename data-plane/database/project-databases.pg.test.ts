@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
-import { ConnectionLost, DatabaseError, type ProjectDatabase, type Statement } from "./database.ts";
+import { DatabaseError, type ProjectDatabase, type Statement, type Transaction } from "./database.ts";
 import {
   createProjectDatabases,
   type ObservableProjectDatabases,
@@ -91,11 +91,119 @@ describe("a pipeline", () => {
     const database = open();
     const insert = (id: string) => sql("insert into item values ($1, 'decided')", id);
     const seen: unknown[] = [];
-    await database.pipeline([insert("2000")], { commitIf: (results) => (seen.push(results[0]?.command), false) });
-    await database.pipeline([insert("2001")], { commitIf: (results) => (seen.push(results[0]?.command), true) });
+    for (const [id, isKept] of [
+      ["2000", false],
+      ["2001", true],
+    ] as const)
+      await database.pipeline([insert(id)], {
+        commitIf: (results) => {
+          seen.push(results[0]?.command);
+          return isKept;
+        },
+      });
     const [kept] = await database.pipeline([sql("delete from item where id >= 2000 returning id")]);
     expect(kept?.rows).toEqual([["2001"]]);
     expect(seen).toEqual(["INSERT 0 1", "INSERT 0 1"]);
+  });
+
+  test("rolls back and passes on what commitIf throws, and an error of the statements", async () => {
+    const database = open();
+    const throwing = database.pipeline([sql("insert into item values (2002, 'x')")], {
+      commitIf: () => {
+        throw new TypeError("cannot decide");
+      },
+    });
+    await expect(throwing).rejects.toThrow("cannot decide");
+    const failing = database.pipeline([sql("insert into item values (2002, 'x')"), sql("select 1/0")], {
+      commitIf: () => true,
+    });
+    await expect(failing).rejects.toMatchObject({ code: "22012", statementIndex: 1 });
+    const [count] = await database.pipeline([sql("select count(*) from item where id = 2002")]);
+    expect(count?.rows).toEqual([["0"]]);
+    expect(databases.stats().opened).toBe(1);
+  });
+
+  test("reports what only the commit finds as an error of its last statement", async () => {
+    await target.query(`create table parent (id int primary key);
+      create table child (id int references parent deferrable initially deferred)`);
+    const database = open();
+    const insert = [sql("select 1"), sql("insert into child values (1)")];
+    await expect(database.pipeline(insert)).rejects.toMatchObject({ code: "23503", statementIndex: 1 });
+    await expect(database.pipeline(insert, { commitIf: () => true })).rejects.toMatchObject({ code: "23503" });
+  });
+
+  test("keeps the order of batches on a single connection", async () => {
+    const database = open({ maxConnectionsPerProject: 1 });
+    await target.query("create table log (n serial, value text)");
+    await Promise.all(
+      Array.from({ length: 50 }, (_, n) => database.pipeline([sql("insert into log(value) values ($1)", String(n))])),
+    );
+    const [log] = await database.pipeline([sql("select value from log order by n")]);
+    expect(log?.rows.flat()).toEqual(Array.from({ length: 50 }, (_, n) => String(n)));
+  });
+
+  test("is not confused by notices, empty statements and settings that the server reports", async () => {
+    await target.query(`create function chatty() returns int language plpgsql as $$
+      begin set local client_min_messages = notice; raise notice 'hello'; set timezone = 'Asia/Tokyo'; return 1; end $$`);
+    const results = await open().pipeline([sql("select chatty()"), sql(""), sql("select 2")]);
+    expect(results.map((result) => result.rows)).toEqual([[["1"]], [], [["2"]]]);
+  });
+
+  test("sends a Buffer as binary: bytes stay bytes, JSON stays JSON", async () => {
+    const bytes = Buffer.from([0, 1, 0xff, 0x27]);
+    const [result] = await open().pipeline([
+      sql("select encode($1::bytea, 'hex'), $2::json->>'a', $3::text", bytes, Buffer.from('{"a":"ü"}'), "plain"),
+    ]);
+    expect(result?.rows).toEqual([["0001ff27", "ü", "plain"]]);
+  });
+
+  test("carries 50 MB there and back", async () => {
+    const body = Buffer.from(JSON.stringify("x".repeat(50_000_000)));
+    const [result] = await open().pipeline([sql("select length($1::json #>> '{}'), $1::json", body)]);
+    expect(result?.bytes(0, 0)?.toString()).toBe("50000000");
+    expect(result?.bytes(0, 1)?.equals(body)).toBe(true);
+  });
+
+  test("gives all of many rows", async () => {
+    const [result] = await open().pipeline([sql("select n, repeat('x', n % 50) from generate_series(1, 100000) n")]);
+    expect(result?.rowCount).toBe(100_000);
+    expect(result?.rows[99_998]).toEqual(["99999", "x".repeat(49)]);
+  });
+
+  test("refuses an answer above the limit, whether one value or many rows, and goes on", async () => {
+    const database = open({ maxResponseBytes: 1_000_000 });
+    const tooLarge = { code: "54000", message: "the answer is larger than 1000000 bytes" };
+    await expect(database.pipeline([sql("select repeat('x', 2000000)")])).rejects.toMatchObject(tooLarge);
+    await expect(
+      database.pipeline([sql("select 1"), sql("select repeat('x', 1000) from generate_series(1, 2000)")]),
+    ).rejects.toMatchObject({ ...tooLarge, statementIndex: 1 });
+    await expect(database.pipeline([sql("select 1")])).resolves.toMatchObject([{ rows: [["1"]] }]);
+  });
+
+  test("refuses COPY and goes on", async () => {
+    const database = open();
+    for (const text of ["copy item from stdin", "copy item to stdout"])
+      await expect(database.pipeline([sql("select 1"), sql(text)])).rejects.toMatchObject({
+        code: "0A000",
+        statementIndex: 1,
+      });
+    await expect(database.pipeline([sql("select 1")])).resolves.toMatchObject([{ rows: [["1"]] }]);
+  });
+
+  test("refuses a statement that would smuggle protocol messages, and sends nothing of its batch", async () => {
+    const database = open();
+    const smuggling = [sql("insert into item values (2003, 'x')"), sql("select 1\0Q")];
+    await expect(database.pipeline(smuggling)).rejects.toThrow(TypeError);
+    const [count] = await database.pipeline([sql("select count(*) from item where id = 2003")]);
+    expect(count?.rows).toEqual([["0"]]);
+    expect(databases.stats().opened).toBe(1);
+  });
+
+  test("that leaves a transaction open is refused, and nobody else runs inside it", async () => {
+    const database = open();
+    await expect(database.pipeline([sql("begin")])).rejects.toMatchObject({ code: "25001" });
+    await expect(database.pipeline([sql("select 1")])).resolves.toMatchObject([{ rows: [["1"]] }]);
+    expect(databases.stats().opened).toBe(2);
   });
 
   test("obeys isolation and access mode, and leaves the next one as it was", async () => {
@@ -134,6 +242,45 @@ describe("a transaction", () => {
     expect(count?.command).toBe("DELETE 1");
   });
 
+  test("does not pretend to have committed when a failed query was swallowed", async () => {
+    const database = open();
+    const swallowing = database.withTransaction(async (transaction) => {
+      await transaction.query("insert into item values ($1, $2)", [3001, "x"]);
+      await transaction.query("select 1/0").catch(() => {});
+    });
+    await expect(swallowing).rejects.toMatchObject({ code: "25P02" });
+    const [count] = await database.pipeline([sql("select count(*) from item where id = 3001")]);
+    expect(count?.rows).toEqual([["0"]]);
+  });
+
+  test("runs its queries in order when they are not awaited one by one, and none after its end", async () => {
+    let kept: Transaction | undefined;
+    const rows = await open().withTransaction((transaction) => {
+      kept = transaction;
+      return Promise.all([1, 2, 3].map((n) => transaction.query("select $1::int as n", [n])));
+    });
+    expect(rows).toEqual([[{ n: 1 }], [{ n: 2 }], [{ n: 3 }]]);
+    await expect(kept?.query("select 1")).rejects.toThrow("the transaction has ended");
+  });
+
+  test("leaves a connection to pipelined batches however many transactions there are", async () => {
+    const database = open({ maxConnectionsPerProject: 2 });
+    let finish = () => {};
+    const blocker = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const transactions = Array.from({ length: 3 }, () =>
+      database.withTransaction(async (transaction) => {
+        await transaction.query("select 1");
+        await blocker;
+      }),
+    );
+    await expect(database.pipeline([sql("select 1")])).resolves.toMatchObject([{ rows: [["1"]] }]);
+    finish();
+    await Promise.all(transactions);
+    expect(databases.stats()).toMatchObject({ leased: 0, waiting: 0 });
+  });
+
   test("gives JavaScript values as pg does", async () => {
     const [row] = await open().withTransaction((transaction) =>
       transaction.query(
@@ -145,32 +292,67 @@ describe("a transaction", () => {
   });
 });
 
-test("a dead database is reported as a lost connection that sent nothing", async () => {
-  databases = createProjectDatabases({ maxConnections: 5 });
-  const database = databases.get(target.projectRef, { ...target.address, port: 1 });
-  const error = await database.pipeline([sql("select 1")]).catch((thrown: unknown) => thrown);
-  expect(error).toBeInstanceOf(ConnectionLost);
-  expect(error).toMatchObject({ sent: false });
-});
+describe("a prepared statement", () => {
+  test("is parsed once and then only executed", async () => {
+    const database = open({ maxConnectionsPerProject: 1 });
+    for (let n = 0; n < 3; n++) await database.pipeline([sql("select $1::int * 2 as doubled", String(n))]);
+    const [result] = await database.pipeline([
+      sql("select generic_plans + custom_plans from pg_prepared_statements where statement like '%doubled'"),
+    ]);
+    expect(result?.rows).toEqual([["3"]]);
+  });
 
-test("a listener hears its channel", async () => {
-  open();
-  const heard: string[] = [];
-  let onHeard = () => {};
-  const both = new Promise<void>((resolve) => {
-    onHeard = () => heard.length === 2 && resolve();
+  test("is one of a bounded number on the server", async () => {
+    const database = open({ maxConnectionsPerProject: 1, maxPreparedStatements: 5 });
+    for (let n = 0; n < 20; n++) {
+      const [result] = await database.pipeline([sql(`select ${n} as "column ${n}"`)]);
+      expect(result).toMatchObject({ columns: [`column ${n}`], rows: [[String(n)]] });
+    }
+    const [count] = await database.pipeline([sql("select count(*) from pg_prepared_statements")]);
+    expect(Number(count?.rows[0]?.[0])).toBeLessThanOrEqual(6);
   });
-  const listener = await databases.listen(target.projectRef, target.address, "pgrst", {
-    onNotification: (payload) => {
-      heard.push(payload);
-      onHeard();
-    },
-    onReconnect: () => {},
+
+  test("whose result type has changed is prepared anew without the caller noticing, on every connection", async () => {
+    await target.query("create table shape (a int); insert into shape values (1)");
+    const database = open({ pipelineConnections: 2, maxConnectionsPerProject: 2 });
+    const read = () => database.pipeline([sql("select set_config('a.b', 'c', true)"), sql("select * from shape")]);
+    const readInTransaction = () =>
+      database.withTransaction((transaction) => transaction.query("select * from shape where a = $1", [1]));
+    await Promise.all(Array.from({ length: 20 }, read));
+    await readInTransaction();
+    await target.query("alter table shape add b text default 'new'");
+    const answers = await Promise.all(Array.from({ length: 20 }, read));
+    for (const answer of answers) expect(answer[1]).toMatchObject({ columns: ["a", "b"], rows: [["1", "new"]] });
+    expect(await readInTransaction()).toEqual([{ a: 1, b: "new" }]);
+    expect(await readInTransaction()).toEqual([{ a: 1, b: "new" }]);
   });
-  await target.query("notify pgrst");
-  await target.query("notify pgrst, 'reload schema'");
-  await both;
-  expect(heard).toEqual(["", "reload schema"]);
-  await listener.close();
-  expect(databases.stats().listeners).toBe(0);
+
+  test("that somebody has dropped, or whose name somebody took, is prepared anew", async () => {
+    const database = open({ maxConnectionsPerProject: 1 });
+    const answer = () => database.pipeline([sql("select 41 + $1::int", "1")]).then(([result]) => result?.rows);
+    await answer();
+    await database.pipeline([sql("deallocate all")]);
+    expect(await answer()).toEqual([["42"]]);
+    const squatting = Array.from({ length: 60 }, (_, n) => ({
+      ...sql(`prepare p${n + 1} as select 666`),
+      prepare: false,
+    }));
+    for (const statement of squatting) await database.pipeline([statement]).catch(() => {});
+    expect(await answer()).toEqual([["42"]]);
+    const [fresh] = await database.pipeline([sql("select 'new shape'")]);
+    expect(fresh?.rows).toEqual([["new shape"]]);
+  });
+
+  test("with a wrong value does not spoil the same text for others", async () => {
+    const database = open({ maxConnectionsPerProject: 1 });
+    const divide = (by: string) => database.pipeline([sql("select 10 / $1::int as quotient", by)]);
+    const answers = await Promise.allSettled([divide("x"), divide("5"), divide("0"), divide("2")]);
+    expect(answers.map((answer) => (answer.status === "fulfilled" ? answer.value[0]?.rows[0] : "failed"))).toEqual([
+      "failed",
+      ["2"],
+      "failed",
+      ["5"],
+    ]);
+    expect((await divide("1"))[0]).toMatchObject({ columns: ["quotient"], rows: [["10"]] });
+  });
 });

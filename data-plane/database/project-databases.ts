@@ -244,7 +244,7 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       hasPools = true;
       if (pool.tick()) isBusy = true;
     }
-    if (this.budget.waitingCount > 0) this.budget.rebalance();
+    if (this.budget.isAwaited) this.budget.rebalance();
     this.isTickingFast = isBusy;
     if (isBusy || hasPools) this.scheduleTick(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS);
   }

@@ -5,6 +5,8 @@
  */
 
 const SLAB_BYTES = 64 * 1024;
+/** A listener never needs more. */
+const FIRST_SLAB_BYTES = 4096;
 /** A longer value is not copied into the slab: its own buffer goes to the socket. */
 const INLINE_BYTES = 4096;
 /** The Bind message counts parameters in 16 bits. */
@@ -16,8 +18,15 @@ const SYNC = Buffer.from("S\0\0\0\x04", "latin1");
 const FLUSH = Buffer.from("H\0\0\0\x04", "latin1");
 const TERMINATE = Buffer.from("X\0\0\0\x04", "latin1");
 
+export interface WriterMark {
+  readonly slab: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly chunks: number;
+}
+
 export class MessageWriter {
-  private slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  private slab: Buffer = Buffer.allocUnsafeSlow(FIRST_SLAB_BYTES);
   /** The bytes from `start` to `end` are written and not yet taken. */
   private start = 0;
   private end = 0;
@@ -25,6 +34,19 @@ export class MessageWriter {
 
   get isEmpty(): boolean {
     return this.start === this.end && this.chunks.length === 0;
+  }
+
+  /** Where it stands, for {@link rewind}. */
+  mark(): WriterMark {
+    return { slab: this.slab, start: this.start, end: this.end, chunks: this.chunks.length };
+  }
+
+  /** Takes back all that was written since the mark; nothing may have been taken in between. */
+  rewind(mark: WriterMark): void {
+    this.slab = mark.slab;
+    this.start = mark.start;
+    this.end = mark.end;
+    this.chunks.length = mark.chunks;
   }
 
   /** Gives what was written since the last call, in order, for one gathering write. */

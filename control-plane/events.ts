@@ -42,7 +42,13 @@ const LAST_RECONNECT_MS = 10_000;
 
 /** {@link Events.publish} for code that has only the transaction: publishing needs no connection of its own. */
 export async function publishEvent(tx: Queryable, event: PublishedEvent): Promise<void> {
-  await tx.query("/* publishEvent */ select pg_notify($1, $2)", [CHANNEL, JSON.stringify(event)]);
+  const { channel, payload } = encodeEvent(event);
+  await tx.query("/* publishEvent */ select pg_notify($1, $2)", [channel, payload]);
+}
+
+/** The arguments of `pg_notify`, for a statement that changes something and announces it in one round trip. */
+export function encodeEvent(event: PublishedEvent): { channel: string; payload: string } {
+  return { channel: CHANNEL, payload: JSON.stringify(event) };
 }
 
 export interface PostgresEvents extends Events {

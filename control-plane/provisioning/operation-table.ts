@@ -4,6 +4,7 @@
  * All times are the database's, so that instances need not agree on a clock.
  */
 import type { Queryable } from "../database.ts";
+import { encodeEvent } from "../events.ts";
 import type { ClaimedOperation, OperationKind, OperationRow, ProvisionedProject } from "./operation.ts";
 
 const OPERATION_COLUMNS = `
@@ -99,19 +100,26 @@ export async function releaseLease(db: Queryable, owner: string, id: string): Pr
   );
 }
 
-/** Records that `step` begins and `completed` are done. Null when the operation is no longer this owner's. */
+/**
+ * Records that `step` begins and `completed` are done, and announces it, in one round trip.
+ * Null when the operation is no longer this owner's.
+ */
 export async function recordStep(
   db: Queryable,
   owner: string,
-  id: string,
+  { id, projectRef: ref, kind }: OperationRow,
   step: string,
   completed: readonly string[],
 ): Promise<number | null> {
+  const event = encodeEvent({ topic: "operation", ref, operationId: id, kind, step });
   const [row] = await db.query<{ attempts: number }>(
-    `/* recordStep */ update operations
-     set step = $3, completed_steps = $4, attempts = case when step = $3 then attempts + 1 else 1 end
-     where owner = $1 and state = 'running' and id = $2 returning attempts`,
-    [owner, id, step, completed],
+    `/* recordStep */ with recorded as (
+       update operations
+       set step = $3, completed_steps = $4, attempts = case when step = $3 then attempts + 1 else 1 end
+       where owner = $1 and state = 'running' and id = $2 returning attempts
+     )
+     select attempts, pg_notify($5, $6) from recorded`,
+    [owner, id, step, completed, event.channel, event.payload],
   );
   return row?.attempts ?? null;
 }

@@ -159,16 +159,9 @@ export class OperationWorker {
       if (!steps) throw new Error(`no runtime for plan ${operation.project.plan}`); // claimed by plan: cannot happen
       const journal = {
         begin: async (step: string, completed: readonly string[]) => {
-          const attempts = await recordStep(database, this.#owner, operation.id, step, completed);
+          const attempts = await recordStep(database, this.#owner, operation, step, completed);
           if (attempts === null || performance.now() >= held.leaseEndsAt) throw new LeaseLost();
           if (attempts > 1) logger.warn({ kind: operation.kind, step, attempts }, "step begun again");
-          await publishEvent(database, {
-            topic: "operation",
-            ref: operation.projectRef,
-            operationId: operation.id,
-            kind: operation.kind,
-            step,
-          });
           return attempts;
         },
       };

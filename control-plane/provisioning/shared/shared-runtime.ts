@@ -53,8 +53,7 @@ const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly
     { name: "secrets", run: () => project.makeSecrets() },
     { name: "roles", run: () => project.ensureRoles() },
     { name: "database", run: () => project.ensureDatabase() },
-    { name: "grants", run: () => project.grant() },
-    { name: "first-user", run: () => project.insertFirstUser() },
+    { name: "contents", run: () => project.fill() },
   ],
   pause: (project) => [{ name: "close", run: () => project.onCluster(pauseProject) }],
   resume: (project) => [{ name: "open", run: () => project.onCluster(resumeProject) }],
@@ -135,7 +134,13 @@ class SharedProject {
     await this.#recordTemplateVersion(version);
   }
 
-  async grant(): Promise<void> {
+  /** What could not be in the template. The two need sessions of different roles, and opening those is most of the work. */
+  async fill(): Promise<void> {
+    const outcomes = await Promise.allSettled([this.#grant(), this.#insertFirstUser()]);
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  async #grant(): Promise<void> {
     const { roles } = await this.#ready.get(this.#cluster);
     const { clusters } = this.#options;
     await clusters.withProjectAdmin(this.#cluster, projectDatabaseName(this.#ref), (session) =>
@@ -144,7 +149,7 @@ class SharedProject {
   }
 
   /** A user of that e-mail who is there already is kept: an earlier try has made him with the same password. */
-  async insertFirstUser(): Promise<void> {
+  async #insertFirstUser(): Promise<void> {
     const { clusters } = this.#options;
     const [address, secrets, passwordHash] = await Promise.all([
       clusters.address(this.#cluster),

@@ -20,6 +20,7 @@ import { createSharedRuntime } from "./provisioning/shared/shared-runtime.ts";
 import { createPublicUrls } from "./public-urls.ts";
 import { buildSchema } from "./schema.ts";
 import type { MasterKeys } from "./secrets/master-keys.ts";
+import { moveToCurrentMasterKey } from "./secrets/rotate-master-key.ts";
 import { createVault } from "./secrets/vault.ts";
 
 export interface ControlPlaneOptions {
@@ -83,6 +84,8 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   const services = createServices(options, events);
   try {
     await events.start();
+    const moved = await moveToCurrentMasterKey(services.database, services.vault);
+    if (moved.dataKeys + moved.clusterPasswords > 0) logger.info(moved, "keys were wrapped under the new master key");
     const firstCluster = options.firstCluster === undefined ? DEFAULT_FIRST_CLUSTER : options.firstCluster;
     if (firstCluster) {
       const address = parseClusterUrl(databaseUrl);

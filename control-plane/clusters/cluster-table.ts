@@ -136,6 +136,25 @@ function isSameAddress(one: ClusterAddress, other: ClusterAddress): boolean {
   return (["host", "port", "user", "password", "ssl"] as const).every((name) => one[name] === other[name]);
 }
 
+/** Seals passwords again that an older master key has sealed. @returns how many. */
+export async function resealClusterPasswords(tx: Queryable, vault: Vault): Promise<number> {
+  const rows = await tx.query<{ id: string; ciphertext: Buffer; keyId: string }>(
+    `/* resealClusterPasswords */ select id, admin_password_ciphertext as ciphertext, admin_password_key_id as "keyId"
+     from clusters where admin_password_key_id <> $1 order by id for no key update`,
+    [vault.currentKeyId],
+  );
+  for (const { id, ciphertext, keyId } of rows) {
+    const place = passwordPlace(id);
+    const sealed = vault.sealForInstance(place, vault.openForInstance(place, ciphertext, keyId));
+    await tx.query(
+      `/* resealClusterPassword */ update clusters set admin_password_ciphertext = $2, admin_password_key_id = $3
+       where id = $1`,
+      [id, sealed.ciphertext, sealed.keyId],
+    );
+  }
+  return rows.length;
+}
+
 function passwordPlace(clusterId: string): string {
   return `cluster-password ${clusterId}`;
 }

@@ -34,14 +34,16 @@ export interface Vault {
   /** {@link dataKey} from a row of project_data_keys that was read along with something else. */
   unwrapDataKey(ref: string, row: WrappedKey): DataKey;
 
+  /** Id of the master key that wraps from now on. */
+  readonly currentKeyId: string;
   /** Encrypts under the current master key what belongs to no project, such as a cluster's password. */
   sealForInstance(name: string, value: string): { ciphertext: Buffer; keyId: string };
   /** @throws {UnsealError} @throws {MasterKeyError} */
   openForInstance(name: string, ciphertext: Buffer, keyId: string): string;
 
   /**
-   * After a new master key was put first: wraps again every data key that an older one wraps, so that the older can be
-   * taken away. Safe while the control plane runs, and to run again.
+   * After a new master key was put first: wraps again every data key that an older one wraps. Safe while the control
+   * plane runs, and to run again; see rotate-master-key.ts.
    * @returns how many data keys were wrapped again.
    */
   rewrapDataKeys(tx: Queryable): Promise<number>;
@@ -78,12 +80,15 @@ class PostgresVault implements Vault {
     this.#masterKeys = masterKeys;
   }
 
+  get currentKeyId(): string {
+    return this.#masterKeys.currentId;
+  }
+
   async createDataKey(tx: Queryable, ref: string): Promise<void> {
-    const { currentId } = this.#masterKeys;
     await tx.query(
       `/* createDataKey */ insert into project_data_keys (project_ref, wrapped_key, master_key_id) values ($1, $2, $3)
        on conflict (project_ref) do nothing`,
-      [ref, this.#wrap(ref, randomBytes(KEY_BYTES)), currentId],
+      [ref, this.#wrap(ref, randomBytes(KEY_BYTES)), this.currentKeyId],
     );
   }
 
@@ -166,9 +171,9 @@ class PostgresVault implements Vault {
   }
 
   sealForInstance(name: string, value: string): { ciphertext: Buffer; keyId: string } {
-    const { currentId } = this.#masterKeys;
-    const ciphertext = seal(this.#masterKey(currentId), Buffer.from(value, "utf8"), ["instance", name]);
-    return { ciphertext, keyId: currentId };
+    const keyId = this.currentKeyId;
+    const ciphertext = seal(this.#masterKey(keyId), Buffer.from(value, "utf8"), ["instance", name]);
+    return { ciphertext, keyId };
   }
 
   openForInstance(name: string, ciphertext: Buffer, keyId: string): string {
@@ -176,11 +181,10 @@ class PostgresVault implements Vault {
   }
 
   async rewrapDataKeys(tx: Queryable): Promise<number> {
-    const { currentId } = this.#masterKeys;
     const rows = await tx.query<WrappedKey & { ref: string }>(
       `/* rewrapDataKeys */ select project_ref as ref, wrapped_key as "wrappedKey", master_key_id as "masterKeyId"
        from project_data_keys where master_key_id <> $1 order by project_ref for update`,
-      [currentId],
+      [this.currentKeyId],
     );
     const wrapped = rows.map((row) =>
       this.#wrap(row.ref, unseal(this.#masterKey(row.masterKeyId), row.wrappedKey, dataKeyPlace(row.ref))),
@@ -188,13 +192,13 @@ class PostgresVault implements Vault {
     await tx.query(
       `/* rewrapDataKeys: write */ update project_data_keys set wrapped_key = fresh.wrapped_key, master_key_id = $3
        from unnest($1::text[], $2::bytea[]) as fresh (ref, wrapped_key) where project_ref = fresh.ref`,
-      [rows.map(({ ref }) => ref), wrapped, currentId],
+      [rows.map(({ ref }) => ref), wrapped, this.currentKeyId],
     );
     return rows.length;
   }
 
   #wrap(ref: string, key: Buffer): Buffer {
-    return seal(this.#masterKey(this.#masterKeys.currentId), key, dataKeyPlace(ref));
+    return seal(this.#masterKey(this.currentKeyId), key, dataKeyPlace(ref));
   }
 
   #masterKey(id: string): Buffer {

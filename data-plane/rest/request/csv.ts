@@ -1,0 +1,70 @@
+/** CSV bodies (RFC 4180): the first line names the columns. */
+
+/** Rows of fields; a last line break does not begin another row. */
+export function parseCsv(text: string): readonly (readonly string[])[] {
+  const rows: string[][] = [];
+  let row: string[] = [];
+  let position = 0;
+  while (position < text.length) {
+    const field = text[position] === '"' ? quotedField(text, position) : plainField(text, position);
+    row.push(field.value);
+    position = field.end;
+    if (text[position] === ",") {
+      position += 1;
+      if (position === text.length || text[position] === "\n") row.push("");
+      if (text[position] !== "\n") continue;
+    }
+    if (text[position] === "\r") position += 1;
+    position += 1; // the line break
+    rows.push(row);
+    row = [];
+  }
+  if (row.length > 0) rows.push(row);
+  return rows;
+}
+
+interface FieldSpan {
+  readonly value: string;
+  readonly end: number;
+}
+
+const PLAIN = /[^,\r\n]*/y;
+
+function plainField(text: string, start: number): FieldSpan {
+  PLAIN.lastIndex = start;
+  const value = PLAIN.exec(text)?.[0] ?? "";
+  return { value, end: start + value.length };
+}
+
+/** `"a ""b"" c"`; without a closing quote the rest of the text is the field. */
+function quotedField(text: string, start: number): FieldSpan {
+  let value = "";
+  let position = start + 1;
+  for (;;) {
+    const quote = text.indexOf('"', position);
+    if (quote < 0) return { value: value + text.slice(position), end: text.length };
+    value += text.slice(position, quote);
+    if (text[quote + 1] !== '"') return { value, end: quote + 1 };
+    value += '"';
+    position = quote + 2;
+  }
+}
+
+/**
+ * The body as the JSON array that the same rows would have been; `NULL` is null.
+ * Null when a line has more or fewer fields than the first.
+ */
+export function csvToObjects(text: string): { readonly keys: readonly string[]; readonly json: string } | null {
+  const [header = [], ...rows] = parseCsv(text);
+  const objects: Record<string, string | null>[] = [];
+  for (const row of rows) {
+    if (row.length !== header.length) return null;
+    const object: Record<string, string | null> = Object.create(null);
+    header.forEach((name, index) => {
+      const value = row[index] ?? "";
+      object[name] = value === "NULL" ? null : value;
+    });
+    objects.push(object);
+  }
+  return { keys: [...new Set(header)], json: JSON.stringify(objects) };
+}

@@ -1,0 +1,107 @@
+/** Request bodies: what they are and which keys they bring, leaving JSON as the bytes it came in. */
+import { restError } from "../error.ts";
+import { csvToObjects } from "./csv.ts";
+import { firstBracket, outlineOfJson } from "./json-scan.ts";
+import { essenceOf, parseMediaType } from "./media-type.ts";
+import { decodeComponent } from "./shape.ts";
+
+export type Payload =
+  | { readonly kind: "none" }
+  | JsonPayload
+  /** Form fields in order; a repeated name is a repeated item. */
+  | { readonly kind: "form"; readonly fields: readonly (readonly [name: string, value: string])[] }
+  /** For functions with a single unnamed parameter. */
+  | { readonly kind: "raw"; readonly type: "text" | "xml" | "bytea"; readonly bytes: Buffer }
+  | { readonly kind: "unsupported"; readonly mediaType: string };
+
+export interface JsonPayload {
+  readonly kind: "json";
+  readonly bytes: Buffer;
+  readonly shape: "object" | "array";
+  /** Keys of the object or of the first element; null when `columns` made looking needless. */
+  readonly keys: readonly string[] | null;
+  /** True when there is certainly no object in it. */
+  readonly empty: boolean;
+}
+
+const EMPTY_ARRAY: JsonPayload = { kind: "json", bytes: Buffer.from("[]"), shape: "array", keys: [], empty: true };
+const EMPTY_OBJECT: JsonPayload = { kind: "json", bytes: Buffer.from("{}"), shape: "object", keys: [], empty: false };
+
+export interface PayloadOptions {
+  readonly contentType: string | undefined;
+  /** `columns` was given: the keys are known and nothing of the body needs to be looked at. */
+  readonly hasColumns: boolean;
+  /** Functions take bodies that tables do not, an empty one included. */
+  readonly forRoutine: boolean;
+}
+
+/** @throws {RestError} PGRST102 */
+export function parsePayload(bytes: Buffer, options: PayloadOptions): Payload {
+  const type = options.contentType === undefined ? "application/json" : essenceOf(parseMediaType(options.contentType));
+  switch (type) {
+    case "application/json":
+      return parseJson(bytes, options);
+    case "text/csv": {
+      const table = csvToObjects(bytes.toString("utf8"));
+      if (table === null) throw restError("PGRST102", { message: "All lines must have same number of fields" });
+      return {
+        kind: "json",
+        bytes: Buffer.from(table.json),
+        shape: "array",
+        keys: table.keys,
+        empty: table.json === "[]",
+      };
+    }
+    case "application/x-www-form-urlencoded":
+      return options.forRoutine ? { kind: "form", fields: formFields(bytes) } : formAsObject(bytes);
+    case "text/plain":
+      return { kind: "raw", type: "text", bytes };
+    case "text/xml":
+      return { kind: "raw", type: "xml", bytes };
+    case "application/octet-stream":
+      return { kind: "raw", type: "bytea", bytes };
+    default:
+      return { kind: "unsupported", mediaType: type };
+  }
+}
+
+function parseJson(bytes: Buffer, options: PayloadOptions): JsonPayload {
+  if (bytes.length === 0 && options.forRoutine) return EMPTY_OBJECT;
+  if (options.hasColumns) {
+    const bracket = firstBracket(bytes);
+    if (bracket === "other") throw restError("PGRST102", { message: "Empty or invalid json" });
+    return { kind: "json", bytes, shape: bracket, keys: null, empty: false };
+  }
+  const outline = outlineOfJson(bytes);
+  if (outline === null) throw restError("PGRST102", { message: "Empty or invalid json" });
+  switch (outline.kind) {
+    case "object":
+      return { kind: "json", bytes, shape: "object", keys: outline.keys, empty: false };
+    case "array":
+      // A function takes the first object, or the whole array as its one unnamed parameter.
+      if (!outline.uniform && !options.forRoutine) {
+        throw restError("PGRST102", { message: "All object keys must match" });
+      }
+      return { kind: "json", bytes, shape: "array", keys: outline.keys, empty: outline.length === 0 };
+    case "scalar":
+      return options.forRoutine ? { ...EMPTY_OBJECT, bytes } : EMPTY_ARRAY;
+  }
+}
+
+function formFields(bytes: Buffer): readonly (readonly [string, string])[] {
+  return bytes
+    .toString("utf8")
+    .split("&")
+    .filter((pair) => pair !== "")
+    .map((pair) => {
+      const equals = pair.indexOf("=");
+      if (equals < 0) return [decodeComponent(pair), ""] as const;
+      return [decodeComponent(pair.slice(0, equals)), decodeComponent(pair.slice(equals + 1))] as const;
+    });
+}
+
+function formAsObject(bytes: Buffer): JsonPayload {
+  const object: Record<string, string> = Object.assign(Object.create(null), Object.fromEntries(formFields(bytes)));
+  const keys = Object.keys(object);
+  return { kind: "json", bytes: Buffer.from(JSON.stringify(object)), shape: "object", keys, empty: false };
+}

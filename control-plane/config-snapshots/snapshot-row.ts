@@ -46,7 +46,7 @@ export async function readSnapshotRows(
        ), '{}') as secrets,
        coalesce((
          select jsonb_agg(jsonb_build_object('id', id, 'hash', encode(key_hash, 'hex'), 'role', role, 'kind', kind,
-           'revoked', revoked_at is not null) order by created_at, id)
+           'revoked', revoked_at is not null) order by created_at, kind, role, id)
          from api_keys
          where project_ref = ref and (revoked_at is null or (
            -- A revoked legacy key is listed as long as its signature is good: until the next JWT secret.

@@ -29,37 +29,48 @@ const AuditEntryType = builder.objectRef<AuditRow>("AuditEntry").implement({
   }),
 });
 
+const AuditLogConnection = builder.connectionObject({ type: AuditEntryType, name: "AuditLogConnection" });
+
 builder.objectField(OrganizationType, "auditLog", (t) =>
-  t.connection({
-    type: AuditEntryType,
-    description: "Newest first. Role ADMIN.",
-    resolve: async ({ id }, args, context) => {
-      await requireOrganization(context, id, "audit.read");
-      return auditConnection(context, args, "organization_id = $1", [id]);
+  t.connection(
+    {
+      type: AuditEntryType,
+      description: "Newest first. Role ADMIN.",
+      resolve: async ({ id }, args, context) => {
+        await requireOrganization(context, id, "audit.read");
+        return auditConnection(context, args, "organization_id = $1", [id]);
+      },
     },
-  }),
+    AuditLogConnection,
+  ),
 );
 
 builder.objectField(ProjectType, "auditLog", (t) =>
-  t.connection({
-    type: AuditEntryType,
-    description: "Newest first. Role ADMIN.",
-    resolve: async ({ ref }, args, context) => {
-      await requireProject(context, ref, "audit.read");
-      return auditConnection(context, args, "project_ref = $1", [ref]);
+  t.connection(
+    {
+      type: AuditEntryType,
+      description: "Newest first. Role ADMIN.",
+      resolve: async ({ ref }, args, context) => {
+        await requireProject(context, ref, "audit.read");
+        return auditConnection(context, args, "project_ref = $1", [ref]);
+      },
     },
-  }),
+    AuditLogConnection,
+  ),
 );
 
 builder.queryField("auditLog", (t) =>
-  t.connection({
-    type: AuditEntryType,
-    description: "Everything, newest first; for the owner of the installation.",
-    resolve: (_root, args, context) => {
-      requireInstanceOwner(context);
-      return auditConnection(context, args, "$1::text is null", [null]);
+  t.connection(
+    {
+      type: AuditEntryType,
+      description: "Everything, newest first; for the owner of the installation.",
+      resolve: (_root, args, context) => {
+        requireInstanceOwner(context);
+        return auditConnection(context, args, "$1::text is null", [null]);
+      },
     },
-  }),
+    AuditLogConnection,
+  ),
 );
 
 /** @param where A condition of ours on parameter $1. */

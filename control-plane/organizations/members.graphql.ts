@@ -53,28 +53,31 @@ const AddMemberPayload = builder.objectRef<AddedMember>("AddMemberPayload").impl
 });
 
 builder.objectFields(OrganizationType, (t) => ({
-  members: t.connection({
-    type: MemberType,
-    description: "By e-mail.",
-    resolve: (organization, args, { database }) =>
-      resolveConnection<MemberRow>(args, {
-        cursorOf: ({ email }) => email,
-        page: (page) => {
-          const keyset = keysetSql(page, {
-            key: "lower(accounts.email)",
-            keyOf: (cursor) => `lower(${cursor})`,
-            direction: "asc",
-            firstParameter: 3,
-          });
-          return database.query<MemberRow>(
-            `/* members */ select ${MEMBER_COLUMNS} from memberships join accounts on accounts.id = account_id
+  members: t.connection(
+    {
+      type: MemberType,
+      description: "By e-mail.",
+      resolve: (organization, args, { database }) =>
+        resolveConnection<MemberRow>(args, {
+          cursorOf: ({ email }) => email,
+          page: (page) => {
+            const keyset = keysetSql(page, {
+              key: "lower(accounts.email)",
+              keyOf: (cursor) => `lower(${cursor})`,
+              direction: "asc",
+              firstParameter: 3,
+            });
+            return database.query<MemberRow>(
+              `/* members */ select ${MEMBER_COLUMNS} from memberships join accounts on accounts.id = account_id
              where organization_id = $1 and ${keyset.where} order by ${keyset.orderBy} limit $2`,
-            [organization.id, page.limit, ...keyset.values],
-          );
-        },
-        count: () => countMembers({ database }, organization),
-      }),
-  }),
+              [organization.id, page.limit, ...keyset.values],
+            );
+          },
+          count: () => countMembers({ database }, organization),
+        }),
+    },
+    builder.connectionObject({ type: MemberType, name: "MemberConnection" }),
+  ),
   invitations: t.field({
     type: [InvitationType],
     description: "Open invitations. Role ADMIN and up.",

@@ -18,7 +18,7 @@ const FILTER = `projects.organization_id = $1 and projects.deleted_at is null
 export async function listProjects(db: Queryable, filter: ProjectFilter, page: Page): Promise<ProjectRow[]> {
   const keyset = keysetSql(page, {
     key: "(projects.created_at, projects.ref)",
-    keyOf: (cursor) => `(select (created_at, ref) from projects where ref = ${cursor})`,
+    keyOf: (cursor) => `(select created_at, ref from projects where ref = ${cursor})`,
     direction: "desc",
     firstParameter: 6,
   });

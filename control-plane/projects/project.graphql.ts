@@ -90,21 +90,26 @@ export const ProjectType = builder.objectRef<ProjectRow>("Project").implement({
   }),
 });
 
+const ProjectConnection = builder.connectionObject({ type: ProjectType, name: "ProjectConnection" });
+
 builder.objectField(OrganizationType, "projects", (t) =>
-  t.connection({
-    type: ProjectType,
-    description: "Newest first.",
-    args: {
-      search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
-      states: t.arg({ type: [ProjectStateEnum], required: false }),
+  t.connection(
+    {
+      type: ProjectType,
+      description: "Newest first.",
+      args: {
+        search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
+        states: t.arg({ type: [ProjectStateEnum], required: false }),
+      },
+      resolve: (organization, args, { database }) =>
+        projectConnection(database, args, {
+          organizationId: organization.id,
+          search: args.search ?? null,
+          states: args.states ?? null,
+        }),
     },
-    resolve: (organization, args, { database }) =>
-      projectConnection(database, args, {
-        organizationId: organization.id,
-        search: args.search ?? null,
-        states: args.states ?? null,
-      }),
-  }),
+    ProjectConnection,
+  ),
 );
 
 builder.queryFields((t) => ({
@@ -114,20 +119,23 @@ builder.queryFields((t) => ({
     args: { ref: t.arg.id() },
     resolve: (_root, { ref }, context) => requireProject(context, ref, "project.read"),
   }),
-  projects: t.connection({
-    type: ProjectType,
-    description: "Projects of an organization, newest first.",
-    args: {
-      organizationId: t.arg.id(),
-      search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
-      states: t.arg({ type: [ProjectStateEnum], required: false }),
+  projects: t.connection(
+    {
+      type: ProjectType,
+      description: "Projects of an organization, newest first.",
+      args: {
+        organizationId: t.arg.id(),
+        search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
+        states: t.arg({ type: [ProjectStateEnum], required: false }),
+      },
+      resolve: async (_root, args, context) => {
+        const { id } = await requireOrganization(context, args.organizationId, "project.read");
+        const filter = { organizationId: id, search: args.search ?? null, states: args.states ?? null };
+        return projectConnection(context.database, args, filter);
+      },
     },
-    resolve: async (_root, args, context) => {
-      const { id } = await requireOrganization(context, args.organizationId, "project.read");
-      const filter = { organizationId: id, search: args.search ?? null, states: args.states ?? null };
-      return projectConnection(context.database, args, filter);
-    },
-  }),
+    ProjectConnection,
+  ),
 }));
 
 const CreateProjectInput = builder.inputType("CreateProjectInput", {

@@ -26,7 +26,7 @@ export function readSqlFiles(folder: "cluster" | "project"): SqlFile[] {
 
 /** @throws {TypeError} for a parameter the values do not have: a misspelt one must not reach the server. */
 export function renderSql(text: string, parameters: SqlParameters): string {
-  return text.replaceAll(/:(["'])(\w+)\1/g, (_match, quote: string, name: string) => {
+  return text.replaceAll(/(?<!:):(["'])(\w+)\1/g, (_match, quote: string, name: string) => {
     const value = (parameters as unknown as Record<string, string>)[name];
     if (value === undefined || !/^[a-z_][a-z0-9_]*$/.test(value)) throw new TypeError(`no SQL parameter ${name}`);
     return quote + value + quote;

@@ -18,11 +18,24 @@ comment on function supabase_functions.http_request() is 'Lets dumps with webhoo
 -- The extension shows the statements of the whole cluster, with their texts to whoever can become the role that ran
 -- them, and every tenant can become anon. So it is kept apart, and what a project sees is cut to its own database.
 do $statements$
+declare
+  object record;
 begin
   if exists (select from pg_available_extensions where name = 'pg_stat_statements') then
     create extension if not exists pg_stat_statements schema supalove;
-    revoke all on all tables in schema supalove from public;
-    revoke all on all functions in schema supalove from public;
+    for object in
+      select d.objid, d.classid = 'pg_proc'::regclass as is_routine
+      from pg_depend d join pg_extension e on e.oid = d.refobjid
+      where e.extname = 'pg_stat_statements' and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+        and (d.classid = 'pg_proc'::regclass
+          or d.objid in (select oid from pg_class where relkind = 'v' and d.classid = 'pg_class'::regclass))
+    loop
+      if object.is_routine then
+        execute format('revoke all on routine %s from public', object.objid::regprocedure);
+      else
+        execute format('revoke all on %s from public', object.objid::regclass);
+      end if;
+    end loop;
     if to_regprocedure('supalove.own_statements()') is null then
       create function supalove.own_statements() returns setof supalove.pg_stat_statements
       language sql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -54,7 +54,7 @@ begin
         and m.fingerprint <> supalove.fingerprint(command.classid, command.objid)
     ) then
       raise exception '% belongs to a service of the project and cannot be altered', command.object_identity
-        using errcode = 'insufficient_privilege', hint = 'Policies, triggers, indexes and rows of your own are fine.';
+        using errcode = 'insufficient_privilege', hint = 'Policies, triggers and rows of your own are fine.';
     end if;
   end loop;
 end

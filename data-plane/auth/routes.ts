@@ -3,6 +3,7 @@ import { listUsers } from "./admin/list-users.ts";
 import { createUser, deleteUserById, findUser, updateUserById } from "./admin/users.ts";
 import type { Handler } from "./context.ts";
 import type { Route } from "./http/router.ts";
+import { reauthenticate } from "./mail/reauthenticate.ts";
 import * as meta from "./meta.ts";
 import { logOut } from "./sessions/logout.ts";
 import { issueToken } from "./sessions/token.ts";
@@ -23,6 +24,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
 
   "GET /user": getUser,
   "PUT /user": updateOwnUser,
+  "GET /reauthenticate": reauthenticate,
 
   "GET /admin/users": listUsers,
   "POST /admin/users": createUser,

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { GraphqlClient } from "../testing/graphql-client.ts";
 import {
   createTestControlPlane,
@@ -27,7 +27,7 @@ afterAll(async () => {
       "select ref from projects where deleted_at is null and cluster_id is not null",
     );
   for (const { ref } of await live()) await client.request(`mutation { deleteProject(ref: "${ref}") { ref } }`);
-  await expect.poll(live, { timeout: 20_000 }).toEqual([]);
+  await vi.waitFor(async () => expect(await live()).toEqual([]), { timeout: 20_000 });
   await plane[Symbol.asyncDispose]();
 });
 

@@ -54,7 +54,9 @@ export interface ControlPlaneOptions {
   /** Of the pool to the control plane's own database. */
   readonly maxDatabaseConnections?: number;
   readonly passwordThreads?: number;
-  readonly provisioning?: Partial<Pick<ProvisionerOptions, "concurrency" | "leaseMs" | "pollMs" | "retry">>;
+  readonly provisioning?: Partial<
+    Pick<ProvisionerOptions, "concurrency" | "leaseMs" | "pollMs" | "retry" | "wrapStep">
+  >;
   /** Metrics of the process itself are collected by one instance a process. */
   readonly collectProcessMetrics?: boolean;
 }

@@ -8,7 +8,7 @@ import { type EventStream, type Events, publishEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import { LeaseLost, reasonFor, StepFailed } from "./failure.ts";
 import { TRANSITIONS } from "./lifecycle.ts";
-import type { ClaimedOperation } from "./operation.ts";
+import type { ClaimedOperation, OperationKind } from "./operation.ts";
 import {
   claimOperation,
   finishOperation,
@@ -19,7 +19,7 @@ import {
 } from "./operation-table.ts";
 import { changeProjectState } from "./project-state.ts";
 import type { Runtimes } from "./runtime.ts";
-import { type RetryPolicy, runSteps } from "./step-runner.ts";
+import { type RetryPolicy, runSteps, type Step } from "./step-runner.ts";
 
 export interface WorkerOptions {
   readonly database: Database;
@@ -33,6 +33,7 @@ export interface WorkerOptions {
   /** How often to look for operations whose lease has run out, or whose event was missed. */
   readonly pollMs: number;
   readonly retry: RetryPolicy;
+  readonly wrapStep: (step: Step, kind: OperationKind) => Step;
 }
 
 interface Held {
@@ -151,7 +152,7 @@ export class OperationWorker {
   }
 
   async #run(held: Held, logger: Logger): Promise<OperationEnd> {
-    const { database, runtimes, retry } = this.#options;
+    const { database, runtimes, retry, wrapStep } = this.#options;
     const { operation, lease } = held;
     const signal = AbortSignal.any([lease.signal, this.#stopping.signal]);
     try {
@@ -167,7 +168,13 @@ export class OperationWorker {
       };
       return {
         state: "succeeded",
-        completedSteps: await runSteps(steps, operation.completedSteps, journal, retry, signal),
+        completedSteps: await runSteps(
+          steps.map((step) => wrapStep(step, operation.kind)),
+          operation.completedSteps,
+          journal,
+          retry,
+          signal,
+        ),
       };
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;

@@ -10,7 +10,7 @@ import { findLastFinishedOperation, insertOperation } from "./operation-table.ts
 import { OperationWorker } from "./operation-worker.ts";
 import { changeProjectState } from "./project-state.ts";
 import type { Runtimes } from "./runtime.ts";
-import { DEFAULT_RETRY, type RetryPolicy } from "./step-runner.ts";
+import { DEFAULT_RETRY, type RetryPolicy, type Step } from "./step-runner.ts";
 
 export interface Provisioner {
   /**
@@ -41,6 +41,8 @@ export interface ProvisionerOptions {
   readonly leaseMs?: number;
   readonly pollMs?: number;
   readonly retry?: RetryPolicy;
+  /** Stands around each step that is run: to measure it, or to see in a test what happens when a process dies in it. */
+  readonly wrapStep?: (step: Step, kind: OperationKind) => Step;
 }
 
 /** Copying a template is work for disk and CPU: more at a time only makes each one slower. */
@@ -59,6 +61,7 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
     pollMs: options.pollMs ?? DEFAULT_POLL_MS,
     retry: options.retry ?? DEFAULT_RETRY,
+    wrapStep: options.wrapStep ?? ((step) => step),
   });
 
   async function begin(tx: Queryable, ref: string, kind: OperationKind): Promise<OperationRow> {

@@ -6,6 +6,7 @@ import { ProjectBusy } from "../../errors.ts";
 import { createLogger } from "../../logger.ts";
 import { createProvisioner } from "../provisioner.ts";
 import { type ProvisioningHarness, startProvisioning } from "../testing/provisioning-harness.ts";
+import { startSeverableProxy } from "../testing/severable-proxy.ts";
 
 let house: ProvisioningHarness;
 const address = parseClusterUrl(inject("clusterUrl"));
@@ -168,6 +169,64 @@ describe("delete", () => {
     const ref = await house.beginCreate();
     await expect(house.begin(ref, "delete")).rejects.toThrow(ProjectBusy);
     await house.untilSettled(ref, "ACTIVE");
+  });
+});
+
+describe("a cluster that is away", () => {
+  const IMPATIENT = { maxAttempts: 2, baseDelayMs: 5, maxDelayMs: 10 };
+
+  test("a creation fails with a reason for people, and its retry completes it when the cluster is back", async () => {
+    await using proxy = await startSeverableProxy(address);
+    await using faraway = await startProvisioning(
+      inject("clusterUrl"),
+      { retry: IMPATIENT },
+      { ...address, host: "127.0.0.1", port: proxy.port },
+    );
+    proxy.sever();
+    const ref = await faraway.beginCreate();
+    const project = await faraway.untilSettled(ref, "FAILED");
+    expect(project?.stateReason).toBe("The database cluster could not be reached. Retry when it is back.");
+    proxy.mend();
+    await faraway.retry(ref);
+    await faraway.untilSettled(ref, "ACTIVE");
+  });
+
+  test("a deletion that could not reach it is done again later, and leaves nothing", async () => {
+    await using proxy = await startSeverableProxy(address);
+    await using faraway = await startProvisioning(
+      inject("clusterUrl"),
+      { retry: IMPATIENT },
+      { ...address, host: "127.0.0.1", port: proxy.port },
+    );
+    const ref = await faraway.createProject();
+    proxy.sever();
+    await faraway.begin(ref, "delete");
+    await faraway.untilSettled(ref, "FAILED");
+    proxy.mend();
+    await faraway.begin(ref, "delete");
+    await faraway.untilSettled(ref, "DELETED");
+    expect(await faraway.leftovers(ref)).toEqual([]);
+  });
+
+  test("a cluster that is back in time is not noticed", async () => {
+    await using proxy = await startSeverableProxy(address);
+    await using faraway = await startProvisioning(
+      inject("clusterUrl"),
+      {},
+      {
+        ...address,
+        host: "127.0.0.1",
+        port: proxy.port,
+      },
+    );
+    await faraway.createProject();
+    proxy.sever();
+    const ref = await faraway.beginCreate();
+    const retried = faraway.events.subscribe((event) => event.topic === "operation" && event.ref === ref);
+    for (let begun = 0; begun < 4; begun++) await retried.next(); // place, secrets, roles, roles again
+    await retried.return();
+    proxy.mend();
+    await faraway.untilSettled(ref, "ACTIVE");
   });
 });
 

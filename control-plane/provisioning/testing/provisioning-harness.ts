@@ -42,10 +42,14 @@ export interface ProvisioningHarness extends AsyncDisposable {
   leftovers(ref: string): Promise<string[]>;
 }
 
-/** @param clusterUrl Superuser URL of the run's cluster: `inject("clusterUrl")`. */
+/**
+ * @param clusterUrl Superuser URL of the run's cluster: `inject("clusterUrl")`.
+ * @param address By which provisioning reaches it, when that is another way than the control plane's own.
+ */
 export async function startProvisioning(
   clusterUrl: string,
   options: Partial<ProvisionerOptions> = {},
+  address = parseClusterUrl(clusterUrl),
 ): Promise<ProvisioningHarness> {
   const logger = createLogger("fatal");
   const fresh = await createControlPlaneDatabase(clusterUrl);
@@ -53,7 +57,6 @@ export async function startProvisioning(
   const events = createEvents({ databaseUrl: fresh.url, logger });
   await events.start();
   const vault = createVault(parseMasterKeys(randomBytes(32).toString("base64")));
-  const address = parseClusterUrl(clusterUrl);
   const clusters = new ClusterConnections({ getAddress: async () => address });
   const passwordHashing = createPasswordHashing(1);
   const runtime = createSharedRuntime({ database, vault, clusters, passwordHashing, now: Date.now });

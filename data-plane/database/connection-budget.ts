@@ -29,6 +29,7 @@ const QUANTUM_MS = 50;
 export class ConnectionBudget {
   readonly max: number;
   private readonly now: () => number;
+  /** Those that hold or want connections; who was given one most recently stands last. */
   private readonly members = new Set<BudgetMember>();
   private readonly waiting = new Set<BudgetMember>();
   private readonly maxListeners: number;
@@ -103,11 +104,11 @@ export class ConnectionBudget {
       for (const member of this.members) if (member !== needy && member.size > (richest?.size ?? 0)) richest = member;
       if (!richest) return;
       if (richest.size > needy.size + 1) richest.yieldOne(Number.POSITIVE_INFINITY);
-      else if (needy.size === 0) this.yieldOldest(now - QUANTUM_MS, needy);
+      else if (needy.size === 0) this.yieldLongestHeld(now - QUANTUM_MS, needy);
     }
   }
 
-  private yieldOldest(openedBefore: number, needy: BudgetMember): void {
+  private yieldLongestHeld(openedBefore: number, needy: BudgetMember): void {
     for (const member of this.members) if (member !== needy && member.yieldOne(openedBefore)) return;
   }
 
@@ -136,6 +137,8 @@ export class ConnectionBudget {
     for (const member of this.waiting) if (!next || member.size < next.size) next = member; // those without any go first
     if (!next) return;
     this.waiting.delete(next);
+    this.members.delete(next); // to the end of the line of those who may have to yield
+    this.members.add(next);
     this.taken++;
     next.onGranted();
   }

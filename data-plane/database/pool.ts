@@ -32,6 +32,8 @@ export interface PoolSurroundings {
   readonly now: () => number;
   /** Something was written: flush the connection at the end of this turn. */
   scheduleFlush(connection: Connection): void;
+  /** Batches a project may have under way now: all while it is alone, its part of them while others are busy too. */
+  readonly inFlightShare: number;
   /** Something is under way: see to it that {@link Pool.tick} is called soon. */
   wake(): void;
   readonly counters: PoolCounters;
@@ -60,6 +62,8 @@ interface LeaseRequest {
 
 /** A further connection is worth its price when each has so many batches to do. */
 const BATCHES_PER_CONNECTION = 4;
+/** Time for a client that has its answer to ask again. */
+const IDLE_GRACE_MS = 5;
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 5000;
 /** A cancelled batch that still runs after so long sits on a connection that is dead. */
@@ -77,6 +81,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
   private readonly reserved = new Set<Connection>();
   private readonly waiting: Batch[] = [];
   private readonly leaseRequests: LeaseRequest[] = [];
+  /** Something was submitted since the last tick. */
+  isActive = false;
   private connecting = 0;
   private failures = 0;
   private retryAt = 0;
@@ -124,9 +130,11 @@ export class Pool implements ConnectionOwner, BudgetMember {
   }
 
   onBatchEnd(connection: Connection): void {
-    const isFree = connection.load === 0 && !this.leased.has(connection);
-    if (isFree && (connection.isRetiring || this.isNotNeeded)) connection.end();
-    else if (isFree && this.leaseRequests.length > 0) this.serveLeases();
+    if (this.isFree(connection)) {
+      if (connection.isRetiring || (this.state !== "open" && !this.isAwaited)) connection.end();
+      else if (this.leaseRequests.length > 0) this.serveLeases();
+      else if (this.around.budget.isStarving) this.endIfIdle(connection);
+    }
     if (this.waiting.length > 0) this.serveWaiting();
   }
 
@@ -239,9 +247,15 @@ export class Pool implements ConnectionOwner, BudgetMember {
 
   // ---- inside -----------------------------------------------------------------------------------------------------------
 
-  /** True when a free connection has nothing to do here: the pool was replaced, or another project has none at all. */
-  private get isNotNeeded(): boolean {
-    return !this.isAwaited && (this.state !== "open" || this.around.budget.isStarving);
+  private isFree(connection: Connection): boolean {
+    return connection.load === 0 && !this.leased.has(connection);
+  }
+
+  /** Another project has no connection at all: gives this one up, unless its own clients come back at once. */
+  private endIfIdle(connection: Connection): void {
+    setTimeout(() => {
+      if (this.isFree(connection) && !this.isAwaited && this.around.budget.isStarving) connection.end();
+    }, IDLE_GRACE_MS).unref();
   }
 
   private get isAwaited(): boolean {
@@ -257,6 +271,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
   }
 
   private submitShared(batch: Batch): void {
+    this.isActive = true;
     const connection = this.waiting.length === 0 ? this.pick() : null;
     if (connection) {
       this.send(connection, batch);
@@ -288,14 +303,16 @@ export class Pool implements ConnectionOwner, BudgetMember {
     const now = this.around.now();
     let best: Connection | null = null;
     let bestLoad = this.options.pipelineDepth;
+    let inFlight = 0;
     for (const connection of this.connections) {
       const { load } = connection;
-      if (load >= bestLoad || !this.isShared(connection)) continue;
       if (load > 0 && now - connection.headSince > this.options.slowAfterMs) continue;
+      inFlight += load;
+      if (load >= bestLoad || !this.isShared(connection)) continue;
       best = connection;
       bestLoad = load;
     }
-    return best;
+    return inFlight < this.around.inFlightShare ? best : null;
   }
 
   private serveWaiting(): void {
@@ -352,7 +369,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
       if (connection.load === 0 || now - connection.headSince <= slowAfterMs) usable++;
     }
     if (this.waiting.length > 0 && usable === 0) return true;
-    return usable < Math.min(pipelineConnections, Math.ceil(demand / BATCHES_PER_CONNECTION));
+    const worthwhile = Math.ceil(Math.min(demand, this.around.inFlightShare) / BATCHES_PER_CONNECTION);
+    return usable < Math.min(pipelineConnections, worthwhile);
   }
 
   private growIfWorthIt(): void {

@@ -66,6 +66,10 @@ const DEFAULTS: PoolOptions = {
   maxResponseBytes: 128 * 1024 * 1024,
 };
 const BUSY_TICK_MS = 50;
+/** Batches under way for all projects together. More do not make a few processors faster; they only queue there. */
+const IN_FLIGHT = 64;
+/** So many a project has always, however many are busy. */
+const MIN_IN_FLIGHT = 4;
 const IDLE_TICK_MS = 1000;
 const SILENT: DatabaseLogger = { info: () => {}, warn: () => {} };
 
@@ -88,7 +92,7 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
   private readonly logger: DatabaseLogger;
   private readonly statementTimeout: string;
   private readonly budget: ConnectionBudget;
-  private readonly surroundings: PoolSurroundings;
+  private readonly surroundings: PoolSurroundings & { inFlightShare: number };
   private readonly pools = new Map<string, PooledDatabase>();
   /** Replaced, and still serving what they were given. */
   private readonly retired = new Set<Pool>();
@@ -118,6 +122,7 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       counters: this.counters,
       scheduleFlush: (connection) => this.scheduleFlush(connection),
       wake: () => this.wake(),
+      inFlightShare: IN_FLIGHT,
     };
   }
 
@@ -236,14 +241,18 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
   private tick(): void {
     let isBusy = false;
     let hasPools = false;
+    let active = 0;
     for (const pool of this.allPools()) {
       if (pool.isEmpty) {
         this.retired.delete(pool);
         continue;
       }
       hasPools = true;
+      if (pool.isActive) active++;
+      pool.isActive = false;
       if (pool.tick()) isBusy = true;
     }
+    this.surroundings.inFlightShare = Math.max(MIN_IN_FLIGHT, Math.floor(IN_FLIGHT / Math.max(1, active)));
     if (this.budget.isAwaited) this.budget.rebalance();
     this.isTickingFast = isBusy;
     if (isBusy || hasPools) this.scheduleTick(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS);

@@ -1,0 +1,63 @@
+import { describe, expect, test } from "vitest";
+import { locate, parseHost } from "./address.ts";
+import { REF } from "./snapshot.fixture.ts";
+
+const HOSTS = { baseDomains: ["supalove.example"], ownHosts: ["gateway"] };
+
+describe("locate", () => {
+  test("finds a project by its path, whatever of the gateway's own hosts is used", () => {
+    for (const host of ["supalove.example", "gateway", "127.0.0.1", "[::1]"]) {
+      expect(locate(HOSTS, host, `/projects/${REF}/rest/v1/x`)).toEqual({ kind: "path", ref: REF, path: "/rest/v1/x" });
+    }
+    expect(locate(HOSTS, "gateway", `/projects/${REF}`)).toEqual({ kind: "path", ref: REF, path: "/" });
+  });
+
+  test("finds a project by its host label", () => {
+    expect(locate(HOSTS, `${REF}.supalove.example`, "/rest/v1/x")).toEqual({ kind: "host", ref: REF });
+  });
+
+  test("takes no other project's path on a project's host, where it would share the origin", () => {
+    const other = "zzzzzzzzzzzzzzzzzzzz";
+    expect(locate(HOSTS, `${REF}.supalove.example`, `/projects/${other}/rest/v1`)).toEqual({ kind: "host", ref: REF });
+  });
+
+  test("asks for a custom host before it believes in a path", () => {
+    expect(locate(HOSTS, "api.customer.example", `/projects/${REF}/rest/v1`)).toEqual({
+      kind: "custom",
+      host: "api.customer.example",
+      fallback: { kind: "path", ref: REF, path: "/rest/v1" },
+    });
+  });
+
+  test.each([
+    ["/projects/short/rest/v1"],
+    [`/projects/${REF}x/rest/v1`],
+    [`/projects/${REF.toUpperCase()}/rest/v1`],
+    ["/health"],
+  ])("%s is none of a project", (path) => {
+    expect(locate(HOSTS, "gateway", path)).toEqual({ kind: "gateway" });
+  });
+
+  test("finds the issuer's project behind the well-known part (RFC 8414)", () => {
+    const path = `/.well-known/oauth-authorization-server/projects/${REF}/auth/v1`;
+    expect(locate(HOSTS, "gateway", path)).toEqual({
+      kind: "path",
+      ref: REF,
+      path: "/.well-known/oauth-authorization-server",
+    });
+  });
+});
+
+describe("parseHost", () => {
+  test.each([
+    ["Example.COM:8083", "example.com", "8083"],
+    ["example.com.", "example.com", ""],
+    ["[::1]:80", "[::1]", "80"],
+  ])("%s is %s and port %s", (header, name, port) => {
+    expect(parseHost(header)).toEqual({ name, port });
+  });
+
+  test.each(["", "a b", "a/b", "user@host", "host:port", "host:123456", "[::1"])("%j is no host", (header) => {
+    expect(parseHost(header)).toBeNull();
+  });
+});

@@ -1,0 +1,53 @@
+import { describe, expect, test } from "vitest";
+import { addressText, readForwarded, TrustedHops } from "./forwarded.ts";
+
+const sent = { host: "gateway", forwardedFor: "", forwardedProto: "", forwardedHost: "" };
+
+describe("readForwarded", () => {
+  test("believes nobody by default", () => {
+    const headers = { ...sent, forwardedFor: "1.1.1.1", forwardedProto: "https", forwardedHost: "evil" };
+    expect(readForwarded(new TrustedHops([]), "9.9.9.9", false, headers)).toEqual({
+      clientAddress: "9.9.9.9",
+      forwardedFor: "9.9.9.9",
+      proto: "http",
+      host: "gateway",
+    });
+  });
+
+  test("takes the right-most address that is no trusted hop, and drops what stands left of it", () => {
+    const hops = new TrustedHops(["10.0.0.0/8"]);
+    const headers = {
+      ...sent,
+      forwardedFor: "6.6.6.6, 1.2.3.4:567, 10.0.0.7",
+      forwardedProto: "HTTPS",
+      forwardedHost: "app",
+    };
+    expect(readForwarded(hops, "10.0.0.1", false, headers)).toEqual({
+      clientAddress: "1.2.3.4",
+      forwardedFor: "1.2.3.4, 10.0.0.7, 10.0.0.1",
+      proto: "https",
+      host: "app",
+    });
+  });
+
+  test("a trusted hop that says nothing is the client", () => {
+    const forwarded = readForwarded(new TrustedHops(["::1", "127.0.0.1"]), "127.0.0.1", true, sent);
+    expect(forwarded).toMatchObject({ clientAddress: "127.0.0.1", proto: "https" });
+  });
+
+  test("stops at what is no address", () => {
+    const headers = { ...sent, forwardedFor: "1.2.3.4, <script>" };
+    expect(readForwarded(new TrustedHops(["10.0.0.1"]), "10.0.0.1", false, headers).clientAddress).toBe("10.0.0.1");
+  });
+});
+
+test.each(["nonsense", "10.0.0.0/x"])("%s is no range", (range) => {
+  expect(() => new TrustedHops([range])).toThrow(TypeError);
+});
+
+test("addresses are written in their short form", () => {
+  const bytes = (...values: number[]) => new Uint8Array(values).buffer;
+  expect(addressText(bytes(127, 0, 0, 1))).toBe("127.0.0.1");
+  expect(addressText(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1))).toBe("10.0.0.1");
+  expect(addressText(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1))).toBe("::1");
+});

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { ProjectUsage, TokenBucket } from "./limits.ts";
+import { snapshot } from "./snapshot.fixture.ts";
+
+test("a bucket lets its burst pass, then its rate", () => {
+  const bucket = new TokenBucket(3, 0);
+  expect([1, 2, 3, 4].map(() => bucket.take(10, 3, 0))).toEqual([true, true, true, false]);
+  expect(bucket.take(10, 3, 99)).toBe(false);
+  expect(bucket.take(10, 3, 100)).toBe(true);
+  expect(bucket.take(10, 3, 100)).toBe(false);
+});
+
+test("a bucket never holds more than its burst", () => {
+  const bucket = new TokenBucket(2, 0);
+  expect([1, 2, 3].map(() => bucket.take(10, 2, 1_000_000))).toEqual([true, true, false]);
+});
+
+test("a clock that is set back neither empties nor fills a bucket", () => {
+  const bucket = new TokenBucket(2, 10_000);
+  expect(bucket.take(1, 2, 0)).toBe(true);
+  expect(bucket.take(1, 2, 0)).toBe(true);
+  expect(bucket.take(1, 2, 500)).toBe(false);
+  expect(bucket.take(1, 2, 1_000)).toBe(true);
+});
+
+test("route classes have budgets of their own, and sign-ins a tenth", () => {
+  const limits = { ...snapshot().limits, requestsPerSecond: 10, requestBurst: 20 };
+  const usage = new ProjectUsage();
+  const admitted = (routeClass: "rest" | "signin") => {
+    let count = 0;
+    while (usage.admit(limits, routeClass, 0)) count += 1;
+    return count;
+  };
+  expect(admitted("rest")).toBe(20);
+  expect(admitted("signin")).toBe(2);
+  expect(usage.budget(limits, "signin")).toEqual({ limit: 2, remaining: 0, retryAfterSeconds: 1 });
+  expect(usage.budget(limits, "auth")).toEqual({ limit: 20, remaining: 20, retryAfterSeconds: 0 });
+});
+
+test("a project whose limit is zero is still told when to come again", () => {
+  const limits = { ...snapshot().limits, requestsPerSecond: 0, requestBurst: 0 };
+  const usage = new ProjectUsage();
+  expect(usage.admit(limits, "rest", 0)).toBe(true);
+  expect(usage.admit(limits, "rest", 0)).toBe(false);
+  expect(usage.budget(limits, "rest").retryAfterSeconds).toBe(10);
+});

@@ -1,6 +1,10 @@
 /** How a gateway or service asks the control plane: two GraphQL operations over HTTP, with its service token. */
 import type { Audience, ProjectRef, SnapshotOf } from "./config-snapshot.ts";
-import { FOLLOW_PROJECT_CONFIGS, LOOK_UP_PROJECT_CONFIGS } from "./operations/config.ts";
+import {
+  FollowProjectConfigsDocument,
+  LookUpProjectConfigsDocument,
+  type OperationText,
+} from "./generated/operations.ts";
 import { readServerSentEvents } from "./sse-reader.ts";
 
 /** In place of the snapshot of a project that is gone. */
@@ -48,41 +52,43 @@ export function createConfigSource<A extends Audience>(options: ConfigSourceOpti
   const { token, lookupTimeoutMs = 5_000, idleTimeoutMs = 30_000 } = options;
   const endpoint = new URL("graphql", `${options.controlPlaneUrl.replace(/\/+$/, "")}/`);
 
-  async function post(accept: string, body: object, signal: AbortSignal): Promise<Response> {
+  async function post<Data, Variables>(
+    operation: OperationText<Data, Variables>,
+    variables: Variables,
+    accept: string,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const response = await fetch(endpoint, {
       method: "POST",
       headers: { "content-type": "application/json", accept, authorization: `Bearer ${token}` },
-      body: JSON.stringify(body),
+      body: JSON.stringify({ query: operation, variables }),
       redirect: "error", // the token goes to this one place
       signal,
     }).catch((cause: unknown) => {
       throw new ConfigUnavailable(`the control plane at ${endpoint.origin} does not answer`, { cause });
     });
-    if (!response.ok)
-      throw new ConfigUnavailable(`the control plane refused: ${response.status} ${await reason(response)}`);
-    return response;
+    if (response.ok) return response;
+    throw new ConfigUnavailable(`the control plane refused: ${response.status} ${await reason(response)}`);
   }
 
   return {
     async lookUp(refs, hosts, signal) {
-      const response = await post(
-        "application/json",
-        { query: LOOK_UP_PROJECT_CONFIGS, variables: { refs, hosts } },
-        AbortSignal.any([signal, AbortSignal.timeout(lookupTimeoutMs)]),
-      );
-      const data = dataOf<{
-        projectConfigs: (SnapshotOf<A> | null)[];
-        projectConfigsByHost: (SnapshotOf<A> | null)[];
-      }>(await response.json().catch(unreadable));
-      return { byRef: data.projectConfigs, byHost: data.projectConfigsByHost };
+      const timeout = AbortSignal.any([signal, AbortSignal.timeout(lookupTimeoutMs)]);
+      const variables = { refs: [...refs], hosts: [...hosts] };
+      const response = await post(LookUpProjectConfigsDocument, variables, "application/json", timeout);
+      const answer = dataOf(LookUpProjectConfigsDocument, await response.json().catch(unreadable));
+      // The schema knows snapshots only as JSON; what they hold is the contract in config-snapshot.ts.
+      const snapshots = (values: readonly unknown[]) => values as (SnapshotOf<A> | null)[];
+      return { byRef: snapshots(answer.projectConfigs), byHost: snapshots(answer.projectConfigsByHost) };
     },
 
     async *follow(after, signal) {
       const connecting = new AbortController();
       const timer = setTimeout(() => connecting.abort(), idleTimeoutMs);
       const response = await post(
+        FollowProjectConfigsDocument,
+        { after },
         "text/event-stream",
-        { query: FOLLOW_PROJECT_CONFIGS, variables: { after } },
         AbortSignal.any([signal, connecting.signal]),
       ).finally(() => clearTimeout(timer));
       if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream"))
@@ -90,7 +96,7 @@ export function createConfigSource<A extends Audience>(options: ConfigSourceOpti
       for await (const { event, data } of readServerSentEvents(response.body, idleTimeoutMs)) {
         if (event === "complete") return;
         if (event !== "next") continue;
-        yield dataOf<{ projectConfigs: ConfigChanges<A> }>(JSON.parse(data)).projectConfigs;
+        yield dataOf(FollowProjectConfigsDocument, JSON.parse(data)).projectConfigs as ConfigChanges<A>;
       }
     },
   };
@@ -101,11 +107,12 @@ interface GraphqlResult {
   readonly errors?: readonly { readonly message: string }[];
 }
 
-function dataOf<T>(result: unknown): T {
+/** @param _operation gives the type of its answer. */
+function dataOf<Data, Variables>(_operation: OperationText<Data, Variables>, result: unknown): Data {
   const { data, errors } = result as GraphqlResult;
   if (errors?.[0] || !data)
     throw new ConfigUnavailable(`the control plane refused: ${errors?.[0]?.message ?? "no data"}`);
-  return data as T;
+  return data as Data;
 }
 
 async function reason(response: Response): Promise<string> {

@@ -19,7 +19,10 @@ export interface TestControlPlane extends AsyncDisposable {
   readonly log: readonly string[];
   client(credential?: string | Readonly<Record<string, string>>): GraphqlClient;
   /** A further instance on the same database. It is closed with the first. */
-  startAnother(overrides?: Partial<ControlPlaneOptions>): Promise<{ url: string; controlPlane: ControlPlane }>;
+  startAnother(
+    overrides?: Partial<ControlPlaneOptions>,
+    port?: number,
+  ): Promise<{ url: string; controlPlane: ControlPlane }>;
 }
 
 export async function createTestControlPlane(
@@ -40,10 +43,10 @@ export async function createTestControlPlane(
     ...overrides,
   };
   const instances: ControlPlane[] = [];
-  const start = async (further: Partial<ControlPlaneOptions> = {}) => {
+  const start = async (further: Partial<ControlPlaneOptions> = {}, port = 0) => {
     const controlPlane = await createControlPlane({ ...defaults, ...further });
     instances.push(controlPlane);
-    const { url } = await controlPlane.listen(0, "127.0.0.1");
+    const { url } = await controlPlane.listen(port, "127.0.0.1");
     return { url, controlPlane };
   };
   const { url, controlPlane } = await start();

@@ -14,6 +14,14 @@ builder.globalConnectionField("totalCount", (t) =>
   }),
 );
 
+/**
+ * What a connection costs by its page size, for `complexity` of the field: its list of edges counts ten times by
+ * itself, as every list does.
+ */
+export function pageComplexity({ first, last }: ConnectionArguments): { field: number; multiplier: number } {
+  return { field: 10, multiplier: Math.max(first ?? last ?? DEFAULT_PAGE, 1) / 10 };
+}
+
 export interface Page {
   /** Key of the row that the page follows or precedes; null at the ends. */
   readonly after: string | null;

@@ -1,6 +1,6 @@
 /** The audit log of an organization, a project, or the installation. */
 import { builder } from "../builder.ts";
-import { keysetSql, resolveConnection } from "../connections.ts";
+import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
 import type { GraphqlContext } from "../context.ts";
 import { OrganizationType } from "../organizations/organization.graphql.ts";
 import { requireInstanceOwner, requireOrganization, requireProject } from "../permissions.ts";
@@ -35,6 +35,7 @@ builder.objectField(OrganizationType, "auditLog", (t) =>
   t.connection(
     {
       type: AuditEntryType,
+      complexity: pageComplexity,
       description: "Newest first. Role ADMIN.",
       resolve: async ({ id }, args, context) => {
         await requireOrganization(context, id, "audit.read");
@@ -49,6 +50,7 @@ builder.objectField(ProjectType, "auditLog", (t) =>
   t.connection(
     {
       type: AuditEntryType,
+      complexity: pageComplexity,
       description: "Newest first. Role ADMIN.",
       resolve: async ({ ref }, args, context) => {
         await requireProject(context, ref, "audit.read");
@@ -63,6 +65,7 @@ builder.queryField("auditLog", (t) =>
   t.connection(
     {
       type: AuditEntryType,
+      complexity: pageComplexity,
       description: "Everything, newest first; for the owner of the installation.",
       resolve: (_root, args, context) => {
         requireInstanceOwner(context);

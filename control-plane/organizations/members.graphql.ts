@@ -2,7 +2,7 @@
 import { findAccountByEmail, parseEmail } from "../accounts/account-row.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
-import { keysetSql, resolveConnection } from "../connections.ts";
+import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
 import type { GraphqlContext } from "../context.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
@@ -56,6 +56,7 @@ builder.objectFields(OrganizationType, (t) => ({
   members: t.connection(
     {
       type: MemberType,
+      complexity: pageComplexity,
       description: "By e-mail.",
       resolve: (organization, args, { database }) =>
         resolveConnection<MemberRow>(args, {

@@ -4,7 +4,7 @@ import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
 import { touchProject } from "../config-snapshots/touch.ts";
-import { resolveConnection } from "../connections.ts";
+import { pageComplexity, resolveConnection } from "../connections.ts";
 import type { GraphqlContext } from "../context.ts";
 import type { Queryable } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
@@ -68,6 +68,7 @@ export const ProjectType = builder.objectRef<ProjectRow>("Project").implement({
     updatedAt: t.expose("updatedAt", { type: "DateTime", description: "Last change of the project or its state." }),
     organization: t.field({
       type: OrganizationType,
+      complexity: 5,
       resolve: ({ organizationId }, _args, context) =>
         requireOrganization(context, organizationId, "organization.read"),
     }),
@@ -75,11 +76,12 @@ export const ProjectType = builder.objectRef<ProjectRow>("Project").implement({
       type: [OperationType],
       description: "Its provisioning runs, newest first.",
       args: { first: t.arg.int({ defaultValue: 10, description: "At most 50." }) },
-      complexity: ({ first }) => ({ field: 1, multiplier: Math.min(first ?? 10, 50) }),
+      complexity: ({ first }) => ({ field: 5, multiplier: Math.min(first ?? 10, 50) }),
       resolve: ({ ref }, { first }, { database }) => listOperations(database, ref, Math.min(Math.max(first, 0), 50)),
     }),
     database: t.field({
       type: ProjectDatabaseType,
+      complexity: 5,
       nullable: true,
       description: "Null until it has a place. Role DEVELOPER and up.",
       resolve: async ({ ref }, _args, context) => {
@@ -96,6 +98,7 @@ builder.objectField(OrganizationType, "projects", (t) =>
   t.connection(
     {
       type: ProjectType,
+      complexity: pageComplexity,
       description: "Newest first.",
       args: {
         search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
@@ -122,6 +125,7 @@ builder.queryFields((t) => ({
   projects: t.connection(
     {
       type: ProjectType,
+      complexity: pageComplexity,
       description: "Projects of an organization, newest first.",
       args: {
         organizationId: t.arg.id(),

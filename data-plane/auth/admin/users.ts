@@ -1,5 +1,5 @@
 /** What an administrator does with one user. */
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { ServiceResponse } from "../../service.ts";
 import { audit } from "../audit/audit.ts";
@@ -11,6 +11,7 @@ import { flag, metadata, readBody, readOptionalBody, text } from "../http/body.t
 import { json } from "../http/responses.ts";
 import { isSupportedHash } from "../passwords/password-hash.ts";
 import { checkPasswordLength, checkPasswordStrength } from "../passwords/strength.ts";
+import { unknownPasswordHash } from "../passwords/unknown-password.ts";
 import { requireAdmin } from "../sessions/bearer.ts";
 import { deleteSessions } from "../sessions/logout.ts";
 import { confirmEmail, confirmPhone } from "../signup/new-account.ts";
@@ -207,12 +208,10 @@ async function newPasswordHash(context: AuthContext, { password, password_hash: 
     throw new AuthError("validation_failed", "The password hash is of an unknown format or too costly to verify");
   }
   if (hash) return hash;
+  if (!password) return unknownPasswordHash();
   checkPasswordLength(password);
-  return hashPassword(context, password || randomPassword());
+  return hashPassword(context, password);
 }
-
-/** 64 characters nobody knows: the user has a password, as clients that ask for one expect. */
-export const randomPassword = (): string => randomBytes(48).toString("base64url");
 
 async function checkFree(
   { database }: AuthContext,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { hashPassword, isSupportedHash, verifyPassword } from "./password-hash.ts";
+import { unknownPasswordHash } from "./unknown-password.ts";
 
 test("a password is verified against its own hash alone, at bcrypt cost 10", () => {
   const hash = hashPassword("correct horse");
@@ -45,4 +46,11 @@ test.each([
 ])("%s is refused before any work is done", (hash) => {
   expect(isSupportedHash(hash)).toBe(false);
   expect(verifyPassword("password", hash)).toBe(false);
+});
+
+test("the hash of an unknown password has the form of any other, and matches nothing one would try", () => {
+  const hash = unknownPasswordHash();
+  expect(isSupportedHash(hash)).toBe(true);
+  expect(verifyPassword("", hash)).toBe(false);
+  expect(unknownPasswordHash()).not.toBe(hash);
 });

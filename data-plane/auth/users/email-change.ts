@@ -99,7 +99,10 @@ export function applyEmail({ user, identities }: UserRecord, email: string, now:
         email_confirmed_at: user.email_confirmed_at ?? now,
         is_anonymous: false,
         raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, providers),
-        raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, data),
+        raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, {
+          email_verified: true,
+          ...(user.raw_user_meta_data && "email" in user.raw_user_meta_data ? { email } : {}),
+        }),
       },
       now,
     ),

@@ -1,6 +1,7 @@
 /** A shared project's database through its life: made, opened, paused, dropped. */
 import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
+import { withoutHolders } from "./locks.ts";
 import { projectAuthenticatorName, projectDatabaseName, projectUserName, REPLICATION_ROLE } from "./names.ts";
 import { databaseExists, type Template } from "./template.ts";
 
@@ -126,7 +127,11 @@ export async function dropProjectDatabase(client: pg.ClientBase, ref: string): P
      where database = $1 and not active`,
     [database],
   );
-  await client.query(`/* dropProjectDatabase */ drop database if exists ${database} with (force)`);
+  await withoutHolders(
+    client,
+    { catalog: "pg_database", name: database },
+    `/* dropProjectDatabase */ drop database if exists ${database} with (force)`,
+  );
 }
 
 async function terminateSessions(client: pg.ClientBase, database: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** The two login roles of a shared project. */
 import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
+import { withoutHolders } from "./locks.ts";
 import { API_ROLES, projectAuthenticatorName, projectUserName, SERVICE_OWNER_ROLES } from "./names.ts";
 import { terminateOnce } from "./project-database.ts";
 import { scramVerifier } from "./scram.ts";
@@ -99,7 +100,11 @@ export async function dropProjectRoles(client: pg.ClientBase, connect: ConnectTo
     end $do$`);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await client.query(`/* dropProjectRoles */ drop role if exists ${role}`);
+        await withoutHolders(
+          client,
+          { catalog: "pg_authid", name: role },
+          `/* dropProjectRoles */ drop role if exists ${role}`,
+        );
         break;
       } catch (error) {
         const dependent = error instanceof pg.DatabaseError && error.code === DEPENDENT_OBJECTS_STILL_EXIST;

@@ -52,7 +52,8 @@ builder.scalarType("JSON", {
 });
 
 builder.enumType("ErrorCode", {
-  description: "What `extensions.code` of an error can be, for every operation.",
+  description:
+    "What `extensions.code` of an error can be, for every operation. A document that is no GraphQL or does not fit the schema gets GRAPHQL_PARSE_FAILED or GRAPHQL_VALIDATION_FAILED.",
   values: Object.fromEntries(Object.entries(ERROR_CODES).map(([code, description]) => [code, { description }])),
 });
 

@@ -89,6 +89,11 @@ export class Database implements Queryable {
   }
 }
 
+/** A LIKE pattern for texts that hold this one; its own wildcards stand for themselves. */
+export function containsPattern(text: string): string {
+  return `%${text.replace(/[\\%_]/g, "\\$&")}%`;
+}
+
 /** True for the violation of a unique constraint or index; `constraint` names which one, when given. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   return isViolation(error, UNIQUE_VIOLATION, constraint);

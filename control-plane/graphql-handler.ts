@@ -5,7 +5,7 @@ import { GraphQLError, type GraphQLSchema, parse } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import { authenticate } from "./accounts/authenticate.ts";
 import type { GraphqlContext, Services } from "./context.ts";
-import { UserError } from "./errors.ts";
+import { RateLimited, UserError } from "./errors.ts";
 import { exceededLimit, MAX_BODY_BYTES, MAX_TOKENS, type Operation, rootFields } from "./graphql-limits.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -32,6 +32,9 @@ interface ServerContext {
   readonly nodeResponse: ServerResponse;
 }
 
+/** Of one account or service; anonymous ones have none. */
+const MAX_SUBSCRIPTIONS_OF_ONE = 100;
+
 export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHandler {
   const { services, dashboardOrigins } = options;
   // Errors are masked deep inside the server, where no context is handed on; the id of the request is found by this.
@@ -56,7 +59,7 @@ export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHan
       viewer: await authenticate(request, { database: services.database, dashboardOrigins, now: services.now }),
       setCookie: (header) => nodeResponse.appendHeader("set-cookie", header),
     }),
-    plugins: [limitDocuments(options.schema), observe(options.metrics)],
+    plugins: [limitDocuments(options.schema), limitSubscriptions(), observe(options.metrics)],
   });
 
   return (request, response, scope) =>
@@ -105,6 +108,35 @@ function limitDocuments(schema: GraphQLSchema): Plugin {
     onSubscribe({ args, setResultAndStopExecution }) {
       const error = exceededLimit(schema, args as Operation);
       if (error) setResultAndStopExecution({ errors: [error] });
+    },
+  };
+}
+
+/** Each open subscription holds a connection and costs reads: nobody holds many of an instance. */
+function limitSubscriptions(): Plugin {
+  const open = new Map<string, number>();
+  return {
+    onSubscribe({ args, setResultAndStopExecution }) {
+      const actor = actorOf(args.contextValue as unknown as GraphqlContext);
+      const count = open.get(actor) ?? 0;
+      if (count >= MAX_SUBSCRIPTIONS_OF_ONE) {
+        const { code, message, details } = new RateLimited(60, "too many subscriptions are open");
+        setResultAndStopExecution({ errors: [new GraphQLError(message, { extensions: { ...details, code } })] });
+        return;
+      }
+      open.set(actor, count + 1);
+      const close = () => {
+        const left = (open.get(actor) ?? 1) - 1;
+        if (left > 0) open.set(actor, left);
+        else open.delete(actor);
+      };
+      return {
+        onSubscribeResult({ result }) {
+          if (isAsyncIterable(result)) return { onEnd: close };
+          close();
+        },
+        onSubscribeError: close,
+      };
     },
   };
 }

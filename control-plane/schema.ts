@@ -1,6 +1,7 @@
 /** The whole schema: every feature registers itself on the builder by being imported here. */
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import "./accounts/account.graphql.ts";
+import "./accounts/accounts.graphql.ts";
 import "./accounts/service-token.graphql.ts";
 import "./api-keys/api-keys.graphql.ts";
 import "./audit/audit.graphql.ts";
@@ -14,6 +15,7 @@ import "./projects/project-subscriptions.graphql.ts";
 import "./projects/project.graphql.ts";
 import "./projects/settings.graphql.ts";
 import "./secrets/secrets.graphql.ts";
+import "./sql-editor/sql-editor.graphql.ts";
 import { builder } from "./builder.ts";
 
 /** One schema a process: the builder belongs to the module. */

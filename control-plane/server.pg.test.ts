@@ -189,9 +189,25 @@ test("closing ends subscriptions, and lets a request under way end", async () =>
   await closed;
 });
 
+test("one account holds at most a hundred subscriptions, and gets one back for each that it ends", async () => {
+  const account = await insertTestAccount(plane.database);
+  const client = plane.client(account.token);
+  const { createOrganization } = await client.data('mutation { createOrganization(name: "Busy") { id } }');
+  const document = `subscription { projects(organizationId: "${createOrganization.id}") { ref } }`;
+  const open = Array.from({ length: 100 }, () => client.subscribe(document));
+  await Promise.all(open.map((stream) => stream.next()));
+  const oneMore = () => client.subscribe(document).next();
+  expect((await oneMore()).value.errors[0].extensions.code).toBe("RATE_LIMITED");
+  const somebodyElse = plane.client(owner.token).subscribe(document);
+  expect((await somebodyElse.next()).value.errors).toEqual([]);
+  await open[0]?.return(undefined);
+  await vi.waitFor(async () => expect((await oneMore()).value.errors).toEqual([]));
+  await Promise.all([somebodyElse, ...open].map((stream) => stream.return(undefined)));
+});
+
 test("a service token is refused everything but config snapshots", async () => {
   const token = await ensureServiceToken(plane.database, "gateway", "test");
-  expect(await plane.client(token).code("{ organizations { id } }")).toBe("FORBIDDEN");
+  expect(await plane.client(token).code("{ organizations { totalCount } }")).toBe("FORBIDDEN");
   expect(await plane.client(token).code('mutation { createOrganization(name: "x") { id } }')).toBe("FORBIDDEN");
   expect(await plane.client(token).code('{ projectConfigs(refs: ["aaaaaaaaaaaaaaaaaaaa"]) }')).toBeNull();
 });

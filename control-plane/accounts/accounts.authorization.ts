@@ -26,23 +26,23 @@ export const authorization: AuthorizationTable = {
     document: (world, actor) =>
       `mutation { signIn(email: "${accountOf(world, actor).email}", password: "${world.password}") { id } }`,
   },
-  "Mutation.signOut": { rule: { who: "sessions" }, document: () => "mutation { signOut }" },
+  "Mutation.signOut": { rule: { who: "accounts", session: true }, document: () => "mutation { signOut }" },
   "Mutation.updateAccount": {
     rule: { who: "accounts" },
     document: () => 'mutation { updateAccount(name: "New") { id } }',
   },
   "Mutation.changeEmail": {
-    rule: { who: "sessions" },
+    rule: { who: "accounts", session: true },
     document: ({ password }) =>
       `mutation { changeEmail(currentPassword: "${password}", email: "${randomUUID()}@example.com") { id } }`,
   },
   "Mutation.changePassword": {
-    rule: { who: "sessions" },
+    rule: { who: "accounts", session: true },
     document: ({ password }) =>
       `mutation { changePassword(currentPassword: "${password}", newPassword: "${password}") }`,
   },
   "Mutation.createAccessToken": {
-    rule: { who: "sessions" },
+    rule: { who: "accounts", session: true },
     document: () => 'mutation { createAccessToken(name: "CI") { token } }',
   },
   "Mutation.revokeAccessToken": {
@@ -51,6 +51,16 @@ export const authorization: AuthorizationTable = {
       const { accessToken } = await createAccessToken(world.database, accountOf(world, actor).id, "old", null);
       return `mutation { revokeAccessToken(id: "${accessToken.id}") }`;
     },
+  },
+  "Query.accounts": { rule: { who: "instance-owner" }, document: () => "{ accounts { edges { node { email } } } }" },
+  "Mutation.setAccountPassword": {
+    rule: { who: "instance-owner", session: true },
+    document: ({ accounts, password }) =>
+      `mutation { setAccountPassword(accountId: "${accounts.viewer.id}", newPassword: "${password}") { id } }`,
+  },
+  "Mutation.deleteAccount": {
+    rule: { who: "instance-owner", session: true },
+    document: ({ accounts }) => `mutation { deleteAccount(accountId: "${accounts.viewer.id}") }`,
   },
   "Query.serviceTokens": { rule: { who: "instance-owner" }, document: () => "{ serviceTokens { id name } }" },
   "Mutation.createServiceToken": {
@@ -68,6 +78,9 @@ export const authorization: AuthorizationTable = {
 
 export const reachedBy: ReachedBy = {
   AccessToken: "Query.viewer",
+  Account: "Query.accounts",
+  AccountConnection: "Query.accounts",
+  AccountEdge: "Query.accounts",
   CreateAccessTokenPayload: "Mutation.createAccessToken",
   CreateServiceTokenPayload: "Mutation.createServiceToken",
   Instance: "Query.instance",

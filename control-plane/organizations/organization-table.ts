@@ -1,6 +1,7 @@
 /** Organizations and who belongs to them. None of these functions authorizes; the mutations do. */
 import { randomBytes } from "node:crypto";
-import type { Queryable } from "../database.ts";
+import { keysetSql, type Page } from "../connections.ts";
+import { containsPattern, type Queryable } from "../database.ts";
 import { ORGANIZATION_COLUMNS, type OrganizationRow, type Role } from "../permissions.ts";
 
 export interface MemberRow {
@@ -26,6 +27,29 @@ export async function insertOrganization(tx: Queryable, name: string, ownerId: s
   if (!row) throw new Error("an insert returned no row");
   await insertMember(tx, row.id, ownerId, "owner");
   return { ...row, viewerRole: "owner" };
+}
+
+/** All of the installation, by name; the reader acts as owner of each. */
+export async function listOrganizations(db: Queryable, search: string | null, page: Page): Promise<OrganizationRow[]> {
+  const keyset = keysetSql(page, {
+    key: "(organizations.name, organizations.slug)",
+    keyOf: (cursor) => `(select name, slug from organizations where slug = ${cursor})`,
+    direction: "asc",
+    firstParameter: 3,
+  });
+  return db.query<OrganizationRow>(
+    `/* listOrganizations */ select ${ORGANIZATION_COLUMNS}, 'owner' as "viewerRole" from organizations
+     where ($1::text is null or name ilike $1) and ${keyset.where} order by ${keyset.orderBy} limit $2`,
+    [search === null ? null : containsPattern(search), page.limit, ...keyset.values],
+  );
+}
+
+export async function countOrganizations(db: Queryable, search: string | null): Promise<number> {
+  const [row] = await db.query<{ count: number }>(
+    "/* countOrganizations */ select count(*) from organizations where $1::text is null or name ilike $1",
+    [search === null ? null : containsPattern(search)],
+  );
+  return row?.count ?? 0;
 }
 
 /** Lower-case letters, digits and single hyphens, at most 50 characters: room for a suffix of nine. Pure. */

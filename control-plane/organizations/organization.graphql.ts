@@ -3,15 +3,10 @@
 import { parseName } from "../accounts/account-row.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
+import { pageComplexity, resolveConnection } from "../connections.ts";
 import { Conflict } from "../errors.ts";
-import {
-  ORGANIZATION_COLUMNS,
-  type OrganizationRow,
-  requireAccount,
-  requireInstanceOwner,
-  requireOrganization,
-} from "../permissions.ts";
-import { insertOrganization } from "./organization-table.ts";
+import { type OrganizationRow, requireAccount, requireInstanceOwner, requireOrganization } from "../permissions.ts";
+import { countOrganizations, insertOrganization, listOrganizations } from "./organization-table.ts";
 
 export const RoleEnum = builder.enumType("Role", {
   description: "What a member may do, from least to most; each role includes those before it.",
@@ -41,16 +36,24 @@ builder.queryFields((t) => ({
     args: { id: t.arg.id() },
     resolve: (_root, { id }, context) => requireOrganization(context, id, "organization.read"),
   }),
-  organizations: t.field({
-    type: [OrganizationType],
-    description: "All organizations of the installation; for its owner.",
-    resolve: (_root, _args, context) => {
-      requireInstanceOwner(context);
-      return context.database.query<OrganizationRow>(
-        `/* organizations */ select ${ORGANIZATION_COLUMNS}, 'owner' as "viewerRole" from organizations order by name, id`,
-      );
+  organizations: t.connection(
+    {
+      type: OrganizationType,
+      complexity: pageComplexity,
+      description: "All organizations of the installation, by name; for its owner.",
+      args: { search: t.arg.string({ required: false, description: "Part of a name." }) },
+      resolve: (_root, args, context) => {
+        requireInstanceOwner(context);
+        const search = args.search ?? null;
+        return resolveConnection<OrganizationRow>(args, {
+          cursorOf: ({ slug }) => slug,
+          page: (page) => listOrganizations(context.database, search, page),
+          count: () => countOrganizations(context.database, search),
+        });
+      },
     },
-  }),
+    builder.connectionObject({ type: OrganizationType, name: "OrganizationConnection" }),
+  ),
 }));
 
 builder.mutationFields((t) => ({

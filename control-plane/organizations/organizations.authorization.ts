@@ -13,7 +13,10 @@ const invite = ({ database, organizationId, accounts }: World, email: string) =>
 
 export const authorization: AuthorizationTable = {
   "Query.organization": { rule: members("viewer"), document: onOrganization("id") },
-  "Query.organizations": { rule: { who: "instance-owner" }, document: () => "{ organizations { id } }" },
+  "Query.organizations": {
+    rule: { who: "instance-owner" },
+    document: () => "{ organizations { totalCount edges { node { id } } } }",
+  },
   "Organization.id": { rule: members("viewer"), document: onOrganization("id") },
   "Organization.name": { rule: members("viewer"), document: onOrganization("name") },
   "Organization.slug": { rule: members("viewer"), document: onOrganization("slug") },
@@ -81,4 +84,6 @@ export const reachedBy: ReachedBy = {
   Member: "Organization.members",
   MemberConnection: "Organization.members",
   MemberEdge: "Organization.members",
+  OrganizationConnection: "Query.organizations",
+  OrganizationEdge: "Query.organizations",
 };

@@ -1,7 +1,7 @@
 /** Projects of an organization, page by page, newest first. */
 
 import { keysetSql, type Page } from "../connections.ts";
-import type { Queryable } from "../database.ts";
+import { containsPattern, type Queryable } from "../database.ts";
 import type { ProjectState } from "../provisioning/lifecycle.ts";
 import { PROJECT_COLUMNS, type ProjectRow } from "./project-row.ts";
 
@@ -51,6 +51,5 @@ export async function listChangedProjects(
 }
 
 function filterValues({ organizationId, search, states }: ProjectFilter): unknown[] {
-  const pattern = search === null ? null : `%${search.replace(/[\\%_]/g, "\\$&")}%`;
-  return [organizationId, pattern, search, states];
+  return [organizationId, search === null ? null : containsPattern(search), search, states];
 }

@@ -17,13 +17,11 @@ export type Actor = (typeof ACTORS)[number];
 export type Rule =
   /** Needs no credential. */
   | { readonly who: "anybody" }
-  /** Any account. */
-  | { readonly who: "accounts" }
-  /** Any account, by a browser session and not by an access token. */
-  | { readonly who: "sessions" }
+  /** Any account; with `session` only by a browser session, not by an access token. */
+  | { readonly who: "accounts"; readonly session?: true }
   /** Members with at least this role, and the instance owner. */
   | { readonly who: "members"; readonly least: Role }
-  | { readonly who: "instance-owner" }
+  | { readonly who: "instance-owner"; readonly session?: true }
   /** Service tokens only. */
   | { readonly who: "services" };
 
@@ -67,7 +65,6 @@ export function expectedOutcome(rule: Rule, actor: Actor): Outcome {
     case "services":
       return "FORBIDDEN";
     case "accounts":
-    case "sessions":
       return "allowed";
     case "instance-owner":
       return actor === "instance-owner" ? "allowed" : "FORBIDDEN";

@@ -1,0 +1,128 @@
+/** Everybody's accounts: for the owner of the installation, who helps those that have lost their password. */
+import { recordAudit } from "../audit/record-audit.ts";
+import { builder } from "../builder.ts";
+import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
+import type { GraphqlContext } from "../context.ts";
+import { containsPattern, type Queryable } from "../database.ts";
+import { Conflict, Forbidden, NotFound } from "../errors.ts";
+import { publishEvent } from "../events.ts";
+import { isUuid, requireInstanceOwner, requireSession } from "../permissions.ts";
+import { ACCOUNT_COLUMNS, type AccountRow, findAccount } from "./account-row.ts";
+import { checkNewPassword } from "./password-hashing.ts";
+import { deleteOtherSessions } from "./sessions.ts";
+
+const AccountType = builder.objectRef<AccountRow>("Account").implement({
+  description: "A person who can sign in.",
+  fields: (t) => ({
+    id: t.exposeID("id"),
+    email: t.exposeString("email"),
+    name: t.exposeString("name"),
+    isInstanceOwner: t.exposeBoolean("isInstanceOwner"),
+    createdAt: t.expose("createdAt", { type: "DateTime" }),
+  }),
+});
+
+builder.queryField("accounts", (t) =>
+  t.connection(
+    {
+      type: AccountType,
+      complexity: pageComplexity,
+      description: "By e-mail; for the owner of the installation.",
+      args: { search: t.arg.string({ required: false, description: "Part of an e-mail or a name." }) },
+      resolve: (_root, args, context) => {
+        requireInstanceOwner(context);
+        const pattern = args.search == null ? null : containsPattern(args.search);
+        const matches = "($1::text is null or email ilike $1 or name ilike $1)";
+        return resolveConnection<AccountRow>(args, {
+          cursorOf: ({ email }) => email,
+          page: (page) => {
+            const keyset = keysetSql(page, {
+              key: "lower(accounts.email)",
+              keyOf: (cursor) => `lower(${cursor})`,
+              direction: "asc",
+              firstParameter: 3,
+            });
+            return context.database.query<AccountRow>(
+              `/* accounts */ select ${ACCOUNT_COLUMNS} from accounts
+               where ${matches} and ${keyset.where} order by ${keyset.orderBy} limit $2`,
+              [pattern, page.limit, ...keyset.values],
+            );
+          },
+          count: async () => {
+            const [row] = await context.database.query<{ count: number }>(
+              `/* countAccounts */ select count(*) from accounts where ${matches}`,
+              [pattern],
+            );
+            return row?.count ?? 0;
+          },
+        });
+      },
+    },
+    builder.connectionObject({ type: AccountType, name: "AccountConnection" }),
+  ),
+);
+
+builder.mutationFields((t) => ({
+  setAccountPassword: t.field({
+    type: AccountType,
+    description:
+      "Gives a person who has lost the password a new one, to be handed over; ends all sessions of the account. For the owner of the installation, in a session.",
+    args: { accountId: t.arg.id(), newPassword: t.arg.string() },
+    resolve: async (_root, { accountId, newPassword }, context) => {
+      const account = await requireOther(context, accountId);
+      checkNewPassword("newPassword", newPassword);
+      const passwordHash = await context.passwords.hash(newPassword);
+      await context.database.transaction(async (tx) => {
+        await tx.query("/* setAccountPassword */ update accounts set password_hash = $2 where id = $1", [
+          account.id,
+          passwordHash,
+        ]);
+        await deleteOtherSessions(tx, account.id, null);
+        await recordAudit(tx, context, { action: "account.set_password", details: { email: account.email } });
+        await publishEvent(tx, { topic: "access", accountId: account.id });
+      });
+      return account;
+    },
+  }),
+  deleteAccount: t.field({
+    type: "ID",
+    description:
+      "Deletes an account with its tokens and memberships; CONFLICT while it is the last owner of an organization. For the owner of the installation, in a session.",
+    args: { accountId: t.arg.id() },
+    resolve: async (_root, { accountId }, context) => {
+      const account = await requireOther(context, accountId);
+      await context.database.transaction(async (tx) => {
+        await requireNotLastOwner(tx, account.id);
+        await tx.query("/* deleteAccount */ delete from accounts where id = $1", [account.id]);
+        await recordAudit(tx, context, { action: "account.delete", details: { email: account.email } });
+        await publishEvent(tx, { topic: "access", accountId: account.id });
+      });
+      return account.id;
+    },
+  }),
+}));
+
+/** Somebody else's account; the owner's own is changed by changePassword and cannot be deleted. */
+async function requireOther(context: GraphqlContext, accountId: string): Promise<AccountRow> {
+  requireInstanceOwner(context);
+  const viewer = requireSession(context);
+  const account = isUuid(accountId) ? await findAccount(context.database, accountId) : null;
+  if (!account) throw new NotFound("account");
+  if (account.id === viewer.accountId) throw new Forbidden("this is your own account");
+  return account;
+}
+
+async function requireNotLastOwner(tx: Queryable, accountId: string): Promise<void> {
+  // Locked in the order of their ids, as every change of members locks its one organization.
+  const organizations = await tx.query<{ name: string; owners: number }>(
+    `/* requireNotLastOwner */ with owned as (
+       select organizations.id, name from organizations join memberships on organization_id = organizations.id
+       where account_id = $1 and role = 'owner' order by organizations.id for no key update of organizations
+     )
+     select name, (select count(*) from memberships where organization_id = owned.id and role = 'owner') as owners
+     from owned`,
+    [accountId],
+  );
+  const last = organizations.find(({ owners }) => owners < 2);
+  if (last) throw new Conflict(`the account is the last owner of ${last.name}: make somebody else an owner first`);
+}

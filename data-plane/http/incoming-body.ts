@@ -116,6 +116,7 @@ export class IncomingBody implements RequestBody {
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#failure = null;
+    this.#onFailure = null;
     this.#maxBytes = Number.POSITIVE_INFINITY;
     const stopAt = this.receivedBytes + maxBytes;
     this.#sink = (_chunk, last) => {
@@ -132,11 +133,12 @@ export class IncomingBody implements RequestBody {
     if (!this.complete) this.#fail(new BodyAborted("the client went away before its body had arrived"));
   }
 
-  /** The response is about to end: what still comes is thrown away. */
+  /** The response is about to begin: what still comes is thrown away, and who still reads is told. */
   finish(): void {
     this.resume();
+    this.#onFailure = null;
+    if (!this.complete) this.#fail(new BodyAborted("the response has begun before the body had been read"));
     this.#detached = true;
-    this.#queue = [];
     this.#sink = () => true;
   }
 

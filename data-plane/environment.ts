@@ -1,0 +1,61 @@
+/** The environment of a process that serves data-plane services to gateways elsewhere: every problem in one go. */
+import { z } from "zod";
+import { SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+
+const services = z.string().transform((text, context) => {
+  const names = text.split(",").map((name) => name.trim());
+  const known = SERVICES.filter((service) => names.includes(service));
+  if (known.length === names.length) return known as readonly ServiceName[];
+  context.addIssue({ code: "custom", message: `must be some of ${SERVICES.join(", ")}, each once, with commas` });
+  return z.NEVER;
+});
+
+const ENVIRONMENT = z.object({
+  SUPALOVE_SERVICES: services.describe("Services this process runs, separated by commas: rest, auth."),
+  SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
+  SERVICE_PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe("Port to listen on. 0: a free one."),
+  CONTROL_PLANE_URL: z
+    .url({ protocol: /^https?$/ })
+    .default("http://localhost:8000")
+    .describe("Where projects' configuration comes from."),
+  SUPALOVE_SERVICE_TOKEN: z
+    .string()
+    .min(1, { error: "is needed: a service token of the service audience (sbsvc_…)" })
+    .describe("Service token of the service audience (sbsvc_…)."),
+  SUPALOVE_INTERNAL_TOKEN: z
+    .string()
+    .min(32, { error: "must have at least 32 characters" })
+    .describe("Shared with the gateways; requests without it are refused."),
+  SUPALOVE_MAX_DATABASE_CONNECTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(100)
+    .describe("Connections to project databases that this process may hold in all."),
+  SUPALOVE_LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least level logged."),
+});
+
+export type Environment = z.output<typeof ENVIRONMENT>;
+
+/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
+export class EnvironmentError extends Error {}
+
+/** @throws {EnvironmentError} */
+export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  const parsed = ENVIRONMENT.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+  throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
+}
+
+/** Rows of the printed table: name, default, meaning. */
+export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
+  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
+    const fallback = schema.safeParse(undefined).data;
+    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
+  });
+}

@@ -1,0 +1,95 @@
+/** Data-plane services as a process of their own, behind gateways elsewhere. Standalone runs them inside compose/. */
+import { pino } from "pino";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { createProjectDatabases } from "./database/project-databases.ts";
+import { type Environment, EnvironmentError, parseEnvironment } from "./environment.ts";
+import { createHttpHost } from "./http-host.ts";
+import { createLocalServices } from "./local-services.ts";
+import type { Service } from "./service.ts";
+
+interface RunningService {
+  readonly handle: Service;
+  close(): Promise<void>;
+}
+
+try {
+  await start(parseEnvironment(process.env));
+} catch (error) {
+  if (!(error instanceof EnvironmentError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
+async function start(environment: Environment): Promise<void> {
+  const logger = pino({ level: environment.SUPALOVE_LOG_LEVEL, base: null });
+  const configs = createConfigCache({
+    audience: "service",
+    controlPlaneUrl: environment.CONTROL_PLANE_URL,
+    token: environment.SUPALOVE_SERVICE_TOKEN,
+    logger,
+  });
+  const databases = createProjectDatabases({ maxConnections: environment.SUPALOVE_MAX_DATABASE_CONNECTIONS, logger });
+  const stopReleasing = configs.onChange(({ projectRef, snapshot }) => {
+    if (snapshot?.state === "active") return;
+    databases.release(projectRef).catch((error) => logger.warn({ err: error }, "a database pool did not close"));
+  });
+
+  const running: RunningService[] = [];
+  const services: Partial<Record<ServiceName, Service>> = {};
+  for (const name of environment.SUPALOVE_SERVICES) {
+    const service = await createService(name);
+    running.push(service);
+    services[name] = service.handle;
+  }
+
+  /** A process loads the code of the services that it runs, and no other. */
+  async function createService(name: ServiceName): Promise<RunningService> {
+    const parts = { databases, now: () => new Date(), logger };
+    switch (name) {
+      case "rest":
+        return (await import("./rest/service.ts")).createRestService(parts);
+      case "auth":
+        return (await import("./auth/service.ts")).createAuthService(parts);
+      default:
+        throw new EnvironmentError(`The environment cannot be used:\n  SUPALOVE_SERVICES: ${name} cannot run here`);
+    }
+  }
+
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const host = createHttpHost({
+    services: createLocalServices({ configs, services }),
+    serviceToken: environment.SUPALOVE_INTERNAL_TOKEN,
+    isReady: () => true,
+    registry,
+    logger,
+  });
+  // Without the control plane there is nothing to serve yet; afterwards it may go away.
+  await configs.ready;
+  const { port } = await host.listen(environment.SERVICE_PORT, environment.SUPALOVE_HOST);
+  logger.info({ port, services: environment.SUPALOVE_SERVICES }, "the services are ready");
+
+  async function stop(): Promise<void> {
+    await host.drain();
+    host.close();
+    for (const service of running) await service.close();
+    stopReleasing();
+    configs.close();
+    await databases.close();
+  }
+
+  let closing = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (closing) process.exit(1); // asked a second time
+      closing = true;
+      logger.info({ signal }, "draining");
+      stop().catch((error) => {
+        logger.error({ err: error }, "closing failed");
+        process.exitCode = 1;
+      });
+    });
+  }
+}

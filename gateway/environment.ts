@@ -1,0 +1,82 @@
+/** The environment of a gateway that runs as its own process: one object, every problem reported in one go. */
+import { z } from "zod";
+import { TrustedHops } from "./forwarded.ts";
+
+const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== ""),
+);
+const ranges = list.refine(areRanges, { error: "must be addresses or CIDR ranges, separated by commas" });
+
+const ENVIRONMENT = z.object({
+  SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
+  GATEWAY_PORT: z.coerce.number().int().min(0).max(65_535).default(8083).describe("Port to listen on. 0: a free one."),
+  CONTROL_PLANE_URL: z
+    .url({ protocol: /^https?$/ })
+    .default("http://localhost:8000")
+    .describe("Where projects' configuration comes from."),
+  SUPALOVE_GATEWAY_TOKEN: z
+    .string()
+    .min(1, { error: "is needed: a service token of the gateway audience (sbsvc_…)" })
+    .describe("Service token of the gateway audience (sbsvc_…)."),
+  SUPALOVE_INTERNAL_TOKEN: z
+    .string()
+    .min(32, { error: "must have at least 32 characters" })
+    .optional()
+    .describe("Shared with our own services in other processes; they refuse requests without it."),
+  SUPALOVE_PUBLIC_GATEWAY_URL: z
+    .url({ protocol: /^https?$/ })
+    .default("http://localhost:8083")
+    .transform((url) => url.replace(/\/+$/, ""))
+    .describe("Base URL by which people reach the gateway."),
+  SUPALOVE_BASE_DOMAIN: list.default(["localhost"]).describe("Projects are also reached as <ref>.<base domain>."),
+  SUPALOVE_GATEWAY_HOSTS: list.default([]).describe("Further host names of the gateway itself, separated by commas."),
+  SUPALOVE_TRUSTED_PROXIES: ranges
+    .default([])
+    .describe("Addresses or CIDR ranges of proxies whose X-Forwarded-* headers are believed."),
+  SUPALOVE_METRICS_READERS: ranges
+    .default(["127.0.0.0/8", "::1"])
+    .describe("Addresses or CIDR ranges of clients that may read /metrics."),
+  SUPALOVE_SHARE_PORT: flag
+    .default(false)
+    .describe("true: several gateways listen on one port of this machine, and one can be replaced while others run."),
+  SUPALOVE_ACCESS_LOG: flag.default(true).describe("Write a JSON line a request to standard output."),
+  SUPALOVE_LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least level logged."),
+});
+
+export type Environment = z.output<typeof ENVIRONMENT>;
+
+/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
+export class EnvironmentError extends Error {}
+
+/** @throws {EnvironmentError} */
+export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  const parsed = ENVIRONMENT.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+  throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
+}
+
+/** Rows of the printed table: name, default, meaning. */
+export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
+  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
+    const fallback = schema.safeParse(undefined).data;
+    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
+  });
+}
+
+function areRanges(texts: readonly string[]): boolean {
+  try {
+    new TrustedHops(texts);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -23,7 +23,7 @@ const SECRET_KEYS = [
 ];
 
 /** @param write Where lines go; standard output when left out. Each line ends in a newline. */
-export function createLogger(level: LogLevel, write?: (line: string) => void): Logger {
+export function createLogger(level: LogLevel, write?: (line: string) => void): PinoLogger {
   const options = {
     level,
     base: null,

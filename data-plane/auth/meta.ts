@@ -2,7 +2,6 @@
 import { createRequire } from "node:module";
 import type { ServiceResponse } from "../service.ts";
 import type { AuthContext } from "./context.ts";
-import { AuthError } from "./errors.ts";
 import { json } from "./http/responses.ts";
 import { publicKeys } from "./tokens/access-token.ts";
 
@@ -98,8 +97,4 @@ export function openIdConfiguration({ project }: AuthContext): ServiceResponse {
     },
     { headers: [CACHED] },
   );
-}
-
-export function oauthServerDisabled(): never {
-  throw new AuthError("feature_disabled", "OAuth server is disabled");
 }

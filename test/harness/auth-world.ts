@@ -28,12 +28,15 @@ export interface TestProject {
   readonly snapshot: ServiceSnapshot;
   /** Superuser in the project's database. */
   readonly db: pg.Pool;
+  readonly adminUrl: string;
   /** Mails to this project's users, oldest first. */
   readonly mails: readonly Mail[];
   /** A token of the role `service_role`. */
   readonly adminToken: string;
   /** Changes settings for the calls that follow. */
   configure(settings: Partial<AuthSettings>): void;
+  /** Changes any other part of the snapshot for the calls that follow. */
+  replace(changes: Partial<Omit<ServiceSnapshot, "auth" | "version">>): void;
   /** `POST /signup` and so on; the path may carry a query. Asks for errors of 2024. */
   call(target: string, options?: CallOptions): Promise<Answer>;
   /** A new user with a session. */
@@ -122,12 +125,16 @@ export async function createAuthWorld(
         return current;
       },
       db,
+      adminUrl,
       get mails() {
         return mails.filter((mail) => mail.projectRef === projectRef);
       },
       adminToken,
       configure(changes) {
         current = { ...current, version: current.version + 1, auth: authSettings({ ...current.auth, ...changes }) };
+      },
+      replace(changes) {
+        current = { ...current, ...changes, version: current.version + 1 };
       },
       call,
       async signUp(overrides = {}) {

@@ -36,12 +36,12 @@ const ERROR_NAMES: Readonly<Record<number, string>> = {
 };
 
 export function errorRedirect(target: string, error: AuthError, isPkce: boolean): string {
-  const name = ERROR_NAMES[error.status];
-  return both(target, isPkce, {
-    ...(name ? { error: name } : {}),
-    error_code: error.code,
-    error_description: error.message,
-  });
+  return both(target, isPkce, errorFields(error));
+}
+
+export function errorFields({ status, code, message }: AuthError): Fields {
+  const name = ERROR_NAMES[status];
+  return { ...(name ? { error: name } : {}), error_code: code, error_description: message };
 }
 
 export function messageRedirect(target: string, message: string, isPkce: boolean): string {

@@ -12,7 +12,7 @@ create schema if not exists supalove;
 
 -- The project's user inherits the group, so both may create in public, drop it and make it anew.
 alter schema public owner to :"postgres_group";
-revoke all on schema public from public;
+revoke create on schema public from public;
 grant usage on schema public to anon, authenticated, service_role;
 grant usage on schema extensions, auth, storage, realtime, graphql_public, supabase_functions, supalove to :"postgres_group", anon, authenticated, service_role;
 

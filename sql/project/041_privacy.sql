@@ -41,28 +41,26 @@ grant select on supalove.role_settings to public;
 revoke all on pg_catalog.pg_db_role_setting from public;
 
 -- pg_roles and pg_user also show settings that are stored for a role in all databases. Tools read these views whole, so
--- the column stays and is empty for the roles of others.
+-- the column stays and is empty for all roles but the session's own login.
 do $views$
 declare
+  masked record;
   definition text;
 begin
   set local allow_system_table_mods = on;
-  definition := pg_get_viewdef('pg_catalog.pg_roles'::regclass);
-  if position('s.setconfig AS rolconfig' in definition) > 0 then
-    execute 'create or replace view pg_catalog.pg_roles as ' || replace(
-      definition,
-      's.setconfig AS rolconfig',
-      'case when pg_authid.rolname in (current_user, session_user) then s.setconfig end as rolconfig'
-    );
-  end if;
-  definition := pg_get_viewdef('pg_catalog.pg_user'::regclass);
-  if definition ~ '\n\s+useconfig\n' then
-    execute 'create or replace view pg_catalog.pg_user as ' || regexp_replace(
-      definition,
-      '\n\s+useconfig\n',
-      E'\n case when usename in (current_user, session_user) then useconfig end as useconfig\n'
-    );
-  end if;
+  for masked in
+    select * from (values
+      ('pg_roles', 's\.setconfig AS rolconfig', 'case when pg_authid.rolname = session_user then s.setconfig end as rolconfig'),
+      ('pg_user', '(?<=\s)(pg_shadow\.)?useconfig(?=\s)', 'case when usename = session_user then useconfig end as useconfig')
+    ) as list (name, output, replacement)
+  loop
+    definition := pg_get_viewdef(('pg_catalog.' || masked.name)::regclass);
+    continue when definition ~* 'session_user';
+    if definition !~ masked.output then
+      raise exception 'view % is not as expected: settings of other projects would be visible', masked.name;
+    end if;
+    execute format('create or replace view pg_catalog.%I as %s', masked.name, regexp_replace(definition, masked.output, masked.replacement));
+  end loop;
   reset allow_system_table_mods;
 end
 $views$;

@@ -11,15 +11,15 @@
  */
 import { LRUCache } from "lru-cache";
 import { backoffMs } from "./backoff.ts";
-import { type Audience, isProjectRef, type ProjectRef, type SnapshotOf } from "./config-snapshot.ts";
 import {
+  type Audience,
   type ConfigChanges,
-  type ConfigSource,
-  type ConfigSourceOptions,
-  ConfigUnavailable,
-  createConfigSource,
   type DeletedProject,
-} from "./config-source.ts";
+  isProjectRef,
+  type ProjectRef,
+  type SnapshotOf,
+} from "./config-snapshot.ts";
+import { type ConfigSource, type ConfigSourceOptions, ConfigUnavailable, createConfigSource } from "./config-source.ts";
 import { createLookupQueue, type LookupQueue } from "./lookup-queue.ts";
 
 export interface ConfigCacheOptions<A extends Audience> extends ConfigSourceOptions {

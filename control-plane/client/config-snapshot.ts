@@ -178,3 +178,20 @@ export interface ServiceSnapshot extends Snapshot {
 }
 
 export type SnapshotOf<A extends Audience> = A extends "gateway" ? GatewaySnapshot : ServiceSnapshot;
+
+/** In place of the snapshot of a project that is gone. */
+export interface DeletedProject {
+  readonly projectRef: ProjectRef;
+  readonly version: number;
+  readonly deleted: true;
+}
+
+/** One message of the feed of changes. */
+export interface ConfigChanges<A extends Audience> {
+  /** The reader has everything up to this version; it goes on from here after a break. */
+  readonly cursor: number;
+  /** In the order of their versions. A version may lie above the cursor: the project has changed again meanwhile. */
+  readonly snapshots: readonly (SnapshotOf<A> | DeletedProject)[];
+  /** No replay leads from the reader's cursor to this one: whatever it holds is to be read again. */
+  readonly resync: boolean;
+}

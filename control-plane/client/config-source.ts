@@ -1,26 +1,11 @@
 /** How a gateway or service asks the control plane: two GraphQL operations over HTTP, with its service token. */
-import type { Audience, ProjectRef, SnapshotOf } from "./config-snapshot.ts";
+import type { Audience, ConfigChanges, SnapshotOf } from "./config-snapshot.ts";
 import {
   FollowProjectConfigsDocument,
   LookUpProjectConfigsDocument,
   type OperationText,
 } from "./generated/operations.ts";
 import { readServerSentEvents } from "./sse-reader.ts";
-
-/** In place of the snapshot of a project that is gone. */
-export interface DeletedProject {
-  readonly projectRef: ProjectRef;
-  readonly version: number;
-  readonly deleted: true;
-}
-
-export interface ConfigChanges<A extends Audience> {
-  /** The reader has everything up to this version; it goes on from here after a break. */
-  readonly cursor: number;
-  readonly snapshots: readonly (SnapshotOf<A> | DeletedProject)[];
-  /** No replay makes up for what the reader has missed: whatever it holds is to be read again. */
-  readonly resync: boolean;
-}
 
 /** Answers in the order of what was asked; null: there is no such project. */
 export interface ConfigLookup<A extends Audience> {

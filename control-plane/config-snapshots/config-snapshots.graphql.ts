@@ -1,12 +1,11 @@
 /** Config snapshots for gateways and data-plane services; the audience is the service token's. */
 import { builder } from "../builder.ts";
-import type { Audience } from "../client/config-snapshot.ts";
+import type { Audience, ConfigChanges } from "../client/config-snapshot.ts";
 import type { GraphqlContext } from "../context.ts";
 import type { Queryable } from "../database.ts";
 import { InvalidInput, Unauthenticated } from "../errors.ts";
 import { requireService } from "../permissions.ts";
 import type { ServiceViewer } from "../viewer.ts";
-import type { ConfigChanges } from "./config-snapshots.ts";
 
 const MAX_NAMES = 100;
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { Audience } from "../client/config-snapshot.ts";
+import type { Audience, ConfigChanges } from "../client/config-snapshot.ts";
 import { createEvents, type PostgresEvents } from "../events.ts";
 import { createLogger } from "../logger.ts";
 import { createSettingsPolicy } from "../projects/settings.ts";
@@ -9,7 +9,7 @@ import { parseMasterKeys } from "../secrets/master-keys.ts";
 import { createVault } from "../secrets/vault.ts";
 import { type ControlPlaneDatabase, createControlPlaneDatabase } from "../testing/fresh-database.ts";
 import { insertTestProject } from "../testing/test-project.ts";
-import { type ConfigChanges, type ConfigSnapshots, createConfigSnapshots } from "./config-snapshots.ts";
+import { type ConfigSnapshots, createConfigSnapshots } from "./config-snapshots.ts";
 import { touchProject, touchProjectsOfCluster } from "./touch.ts";
 
 const vault = createVault(parseMasterKeys(randomBytes(32).toString("base64")));

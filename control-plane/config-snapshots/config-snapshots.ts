@@ -3,7 +3,7 @@
  * a cursor; a NOTIFY only wakes it to ask "what changed after my cursor?". So replay and live are one and the same
  * query, bursts become batches by themselves, a slow reader costs no memory, and a lost notification loses nothing.
  */
-import type { Audience, ProjectRef, SnapshotOf } from "../client/config-snapshot.ts";
+import type { Audience, ConfigChanges, DeletedProject, SnapshotOf } from "../client/config-snapshot.ts";
 import type { Database } from "../database.ts";
 import type { EventStream, Events } from "../events.ts";
 import type { Logger } from "../logger.ts";
@@ -15,22 +15,6 @@ import {
   readSnapshotRows,
   type SnapshotRow,
 } from "./snapshot-row.ts";
-
-/** In place of the snapshot of a project that is gone. */
-export interface DeletedProject {
-  readonly projectRef: ProjectRef;
-  readonly version: number;
-  readonly deleted: true;
-}
-
-export interface ConfigChanges<A extends Audience> {
-  /** The reader has everything up to this version; it goes on from here after a break. */
-  readonly cursor: number;
-  /** In the order of their versions. A version may lie above the cursor: the project has changed again meanwhile. */
-  readonly snapshots: readonly (SnapshotOf<A> | DeletedProject)[];
-  /** What the reader has cannot be brought up to date by a replay: it must read again whatever it uses. */
-  readonly resync: boolean;
-}
 
 export interface ConfigSnapshots {
   /** Snapshots by ref; projects that do not exist (any more) are left out. */

@@ -1,7 +1,7 @@
 /** For tests: a control plane whose answers and pushes the test hands out one by one. */
 
-import type { GatewaySnapshot } from "../config-snapshot.ts";
-import type { ConfigChanges, ConfigLookup, ConfigSource } from "../config-source.ts";
+import type { ConfigChanges, GatewaySnapshot } from "../config-snapshot.ts";
+import type { ConfigLookup, ConfigSource } from "../config-source.ts";
 
 export interface AskedLookup {
   readonly refs: readonly string[];

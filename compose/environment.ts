@@ -37,8 +37,8 @@ const ENVIRONMENT = z.object({
     ),
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
-    .default("info")
-    .describe("Least level logged."),
+    .default("warn")
+    .describe("Least level logged, as JSON lines on standard error; `info` and below add the access log."),
   SUPALOVE_URL: z.url().optional().describe("Command line: control plane to talk to instead of the local one."),
   SUPALOVE_TOKEN: z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
 });

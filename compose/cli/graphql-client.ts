@@ -11,7 +11,7 @@ export interface GraphqlClient {
 
 interface GraphqlAnswer<Data> {
   readonly data?: Data | null;
-  readonly errors?: readonly { readonly message: string }[];
+  readonly errors?: readonly { readonly message: string; readonly extensions?: { readonly code?: string } }[];
 }
 
 export function createGraphqlClient(controlPlaneUrl: string, token: string): GraphqlClient {
@@ -25,7 +25,10 @@ export function createGraphqlClient(controlPlaneUrl: string, token: string): Gra
         throw new CommandError(`The control plane at ${controlPlaneUrl} cannot be reached. Is it running?`, { cause });
       });
       const answer = (await response.json().catch(() => ({}))) as GraphqlAnswer<Data>;
-      if (answer.errors?.length) throw new CommandError(answer.errors.map(({ message }) => message).join("\n"));
+      if (answer.errors?.length) {
+        const codes = answer.errors.flatMap(({ extensions }) => extensions?.code ?? []);
+        throw new CommandError(answer.errors.map(({ message }) => message).join("\n"), { codes });
+      }
       if (!answer.data) throw new CommandError(`The control plane answered ${response.status} without data.`);
       return answer.data;
     },

@@ -22,4 +22,11 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 }
 
 /** A failure that the person at the command line can act on: printed without a stack trace, exit code 1. */
-export class CommandError extends Error {}
+export class CommandError extends Error {
+  /** Error codes of the API, when it was the API that refused. */
+  readonly codes: readonly string[];
+  constructor(message: string, options: ErrorOptions & { codes?: readonly string[] } = {}) {
+    super(message, options);
+    this.codes = options.codes ?? [];
+  }
+}

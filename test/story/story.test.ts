@@ -1,7 +1,7 @@
 /** The main job of the house, end to end: `supalove start` in a process, projects by the command line, supabase-js as it is. */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type CreatedProject,
   createProject,
@@ -44,11 +44,8 @@ async function runSql(project: CreatedProject, sql: string): Promise<void> {
 
 /** DDL reaches REST by a notification; a table is served a moment after it was made. */
 async function untilServed(project: CreatedProject, table: string): Promise<void> {
-  await expect
-    .poll(async () => (await connect(project, project.serviceRoleKey).from(table).select("*").limit(1)).error, {
-      timeout: 5_000,
-    })
-    .toBeNull();
+  const service = connect(project, project.serviceRoleKey);
+  await vi.waitFor(async () => expect((await service.from(table).select("*").limit(1)).error).toBeNull(), 5_000);
 }
 
 async function signedUp(project: CreatedProject, email: string): Promise<SupabaseClient> {

@@ -1,0 +1,158 @@
+/** The command line: what it can be told, and how it answers people and scripts. */
+import { Command } from "commander";
+import type { Environment } from "../environment.ts";
+import { connectToControlPlane } from "./graphql-client.ts";
+import { formatFields, formatTable, printJson } from "./output.ts";
+import {
+  createProject,
+  deleteProject,
+  findOrganizationId,
+  getProject,
+  listProjects,
+  type ProjectSummary,
+  pauseProject,
+  resumeProject,
+  revealCredentials,
+} from "./projects.ts";
+import { supabaseSnippet } from "./snippet.ts";
+import { printSql } from "./sql.ts";
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+/** @param environment read when a command runs, so that `--help` works in a broken one. */
+export function createProgram(environment: () => Environment): Command {
+  const program = new Command("supalove")
+    .description("Many Supabase-compatible projects on one machine.")
+    .showHelpAfterError("(supalove --help lists the commands)");
+
+  program
+    .command("start")
+    .description("run the whole stack here, with PostgreSQL, until Ctrl-C")
+    .option("--json", "print one JSON document when ready, and logs on standard error")
+    .action(async (options: JsonOption) => {
+      // The servers are loaded by the one command that runs them: the others start in a fraction of the time.
+      const { start } = await import("./start.ts");
+      await start(environment(), options);
+    });
+
+  program
+    .command("demo")
+    .description("create a project and play a story on it with supabase-js, printing each step")
+    .option("--keep", "leave the project there afterwards")
+    .option("--json", "print one JSON document instead of the steps")
+    .action(async (options: JsonOption & { keep?: boolean }) => {
+      const { playDemo } = await import("./demo/demo.ts"); // with supabase-js
+      await playDemo(connectToControlPlane(environment()), options);
+    });
+
+  addProjectCommands(program.command("project").description("create, look at and change projects"), environment);
+  return program;
+}
+
+function addProjectCommands(project: Command, environment: () => Environment): void {
+  const connect = () => connectToControlPlane(environment());
+
+  project
+    .command("create")
+    .description("create a shared project and print its keys")
+    .requiredOption("--name <name>", "name of the project")
+    .option("--organization <slug>", "when you belong to several")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption & { name: string; organization?: string }) => {
+      const api = connect();
+      const organizationId = await findOrganizationId(api, options.organization);
+      const { ref } = await createProject(api, { organizationId, name: options.name });
+      const credentials = await revealCredentials(api, ref);
+      if (options.json) return printJson(credentials);
+      console.log(`Project ${options.name} is ready.\n`);
+      console.log(formatCredentials(credentials));
+      console.log(`\n${supabaseSnippet(credentials)}`);
+    });
+
+  project
+    .command("list")
+    .description("list the projects of an organization, newest first")
+    .option("--organization <slug>", "when you belong to several")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption & { organization?: string }) => {
+      const api = connect();
+      const projects = await listProjects(api, await findOrganizationId(api, options.organization));
+      if (options.json) return printJson(projects);
+      if (projects.length === 0) return console.log("No projects yet: supalove project create --name <name>");
+      console.log(
+        formatTable(
+          ["REF", "STATE", "NAME"],
+          projects.map(({ ref, state, name }) => [ref, state, name]),
+        ),
+      );
+    });
+
+  project
+    .command("show")
+    .description("show one project")
+    .argument("<ref>")
+    .option("--keys", "print its keys too; the audit log notes it")
+    .option("--json", "print JSON")
+    .action(async (ref: string, options: JsonOption & { keys?: boolean }) => {
+      const api = connect();
+      const summary = await getProject(api, ref);
+      const credentials = options.keys ? await revealCredentials(api, ref) : null;
+      if (options.json) return printJson({ ...summary, ...credentials });
+      console.log(formatSummary(summary));
+      if (credentials) console.log(formatCredentials(credentials));
+    });
+
+  project
+    .command("sql")
+    .description("run SQL as the project's database user")
+    .argument("<ref>")
+    .argument("<sql>", "one or more statements, or - for standard input")
+    .option("--json", "print JSON")
+    .action(async (ref: string, sql: string, options: JsonOption) => printSql(connect(), ref, sql, options));
+
+  const lifecycle = (
+    verb: string,
+    description: string,
+    act: (api: ReturnType<typeof connect>, ref: string) => Promise<ProjectSummary | undefined>,
+  ) =>
+    project
+      .command(verb)
+      .description(description)
+      .argument("<ref>")
+      .option("--json", "print JSON")
+      .action(async (ref: string, options: JsonOption) => {
+        const summary = (await act(connect(), ref)) ?? { ref, state: "DELETED" };
+        if (options.json) return printJson(summary);
+        console.log(`${ref} is ${summary.state.toLowerCase()}`);
+      });
+  lifecycle("pause", "stop serving a project and close its connections; its data stays", pauseProject);
+  lifecycle("resume", "serve a paused project again", resumeProject);
+  lifecycle("delete", "delete a project with its database, for good", async (api, ref) => {
+    await deleteProject(api, ref);
+    return undefined;
+  });
+}
+
+function formatSummary({ ref, name, state, stateReason, url }: ProjectSummary): string {
+  const fields: [string, string][] = [
+    ["Ref", ref],
+    ["Name", name],
+    ["State", stateReason ? `${state} (${stateReason})` : state],
+    ["URL", url],
+  ];
+  return formatFields(fields);
+}
+
+function formatCredentials(credentials: Awaited<ReturnType<typeof revealCredentials>>): string {
+  return formatFields([
+    ["URL", credentials.url],
+    ["anon key", credentials.anonKey],
+    ["service_role key", credentials.serviceRoleKey],
+    ["publishable key", credentials.publishableKey],
+    ["secret key", credentials.secretKey],
+    ["JWT secret", credentials.jwtSecret],
+    ["Database", credentials.databaseUrl],
+  ]);
+}

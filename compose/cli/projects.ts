@@ -1,0 +1,188 @@
+/** What the command line asks of projects, over GraphQL. */
+import type { GraphqlClient } from "./graphql-client.ts";
+import { CommandError } from "./output.ts";
+
+export interface ProjectSummary {
+  readonly ref: string;
+  readonly name: string;
+  readonly plan: string;
+  readonly state: string;
+  readonly stateReason: string | null;
+  readonly url: string;
+  readonly createdAt: string;
+}
+
+/** Everything a person or a script needs to use a project. */
+export interface ProjectCredentials {
+  readonly ref: string;
+  readonly url: string;
+  readonly anonKey: string;
+  readonly serviceRoleKey: string;
+  readonly publishableKey: string;
+  readonly secretKey: string;
+  readonly jwtSecret: string;
+  readonly databaseUrl: string;
+}
+
+interface ApiKey {
+  readonly id: string;
+  readonly kind: "LEGACY" | "PUBLISHABLE" | "SECRET";
+  readonly role: "ANON" | "SERVICE_ROLE";
+  readonly revokedAt: string | null;
+}
+
+const SUMMARY = "ref name plan state stateReason url createdAt";
+const PAGE_SIZE = 100;
+const POLL_MS = 50;
+/** A creation takes a tenth of a second; this is for a machine in trouble. */
+const SETTLE_TIMEOUT_MS = 120_000;
+
+/**
+ * The organization by its slug or id; without a name the only one there is.
+ * @throws {CommandError} when there is none, or several to choose from.
+ */
+export async function findOrganizationId(api: GraphqlClient, wanted: string | undefined): Promise<string> {
+  const { viewer } = await api.request<{
+    viewer: { organizations: readonly { id: string; slug: string; name: string }[] } | null;
+  }>("query ViewerOrganizations { viewer { organizations { id slug name } } }");
+  if (!viewer) throw new CommandError("The access token is not valid (any more).");
+  const fitting = viewer.organizations.filter(
+    ({ id, slug }) => wanted === undefined || wanted === slug || wanted === id,
+  );
+  const [organization, ...others] = fitting;
+  if (!organization)
+    throw new CommandError(wanted ? `No organization ${wanted}.` : "You belong to no organization yet.");
+  if (others.length > 0) {
+    throw new CommandError(`Choose one with --organization: ${fitting.map(({ slug }) => slug).join(", ")}`);
+  }
+  return organization.id;
+}
+
+export async function listProjects(api: GraphqlClient, organizationId: string): Promise<ProjectSummary[]> {
+  const projects: ProjectSummary[] = [];
+  let after: string | null = null;
+  for (;;) {
+    const page: {
+      projects: {
+        edges: readonly { node: ProjectSummary }[];
+        pageInfo: { hasNextPage: boolean; endCursor: string | null };
+      };
+    } = await api.request(
+      `query Projects($organizationId: ID!, $first: Int!, $after: String) {
+         projects(organizationId: $organizationId, first: $first, after: $after) {
+           edges { node { ${SUMMARY} } }
+           pageInfo { hasNextPage endCursor }
+         }
+       }`,
+      { organizationId, first: PAGE_SIZE, after },
+    );
+    projects.push(...page.projects.edges.map(({ node }) => node));
+    if (!page.projects.pageInfo.hasNextPage) return projects;
+    after = page.projects.pageInfo.endCursor;
+  }
+}
+
+export async function getProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
+  const { project } = await api.request<{ project: ProjectSummary }>(
+    `query Project($ref: ID!) { project(ref: $ref) { ${SUMMARY} } }`,
+    { ref },
+  );
+  return project;
+}
+
+/** Creates a shared project and waits until it serves. @throws {CommandError} with the reason when it fails. */
+export async function createProject(
+  api: GraphqlClient,
+  input: { organizationId: string; name: string },
+): Promise<ProjectSummary> {
+  const { createProject: created } = await api.request<{ createProject: ProjectSummary }>(
+    `mutation CreateProject($input: CreateProjectInput!) { createProject(input: $input) { ${SUMMARY} } }`,
+    { input },
+  );
+  return untilState(api, created.ref, "ACTIVE");
+}
+
+export async function pauseProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
+  await api.request("mutation PauseProject($ref: ID!) { pauseProject(ref: $ref) { ref } }", { ref });
+  return untilState(api, ref, "PAUSED");
+}
+
+export async function resumeProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
+  await api.request("mutation ResumeProject($ref: ID!) { resumeProject(ref: $ref) { ref } }", { ref });
+  return untilState(api, ref, "ACTIVE");
+}
+
+/** Resolves when nothing of the project is left. */
+export async function deleteProject(api: GraphqlClient, ref: string): Promise<void> {
+  await api.request("mutation DeleteProject($ref: ID!) { deleteProject(ref: $ref) { ref } }", { ref });
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    if (await isGone(api, ref)) return;
+    await new Promise((resume) => setTimeout(resume, POLL_MS));
+  }
+  throw new CommandError(`Project ${ref} is still being deleted.`);
+}
+
+/** All keys and the connection string: each reveal is noted in the audit log. */
+export async function revealCredentials(api: GraphqlClient, ref: string): Promise<ProjectCredentials> {
+  const { project } = await api.request<{ project: { url: string; apiKeys: readonly ApiKey[] } }>(
+    "query ProjectKeys($ref: ID!) { project(ref: $ref) { url apiKeys { id kind role revokedAt } } }",
+    { ref },
+  );
+  const reveal = async (kind: ApiKey["kind"], role: ApiKey["role"]) => {
+    const key = project.apiKeys.find((one) => one.kind === kind && one.role === role && one.revokedAt === null);
+    if (!key) return "";
+    const answer = await api.request<{ revealApiKey: string }>(
+      "mutation RevealApiKey($ref: ID!, $id: ID!) { revealApiKey(ref: $ref, id: $id) }",
+      { ref, id: key.id },
+    );
+    return answer.revealApiKey;
+  };
+  const [anonKey, serviceRoleKey, publishableKey, secretKey, rest] = await Promise.all([
+    reveal("LEGACY", "ANON"),
+    reveal("LEGACY", "SERVICE_ROLE"),
+    reveal("PUBLISHABLE", "ANON"),
+    reveal("SECRET", "SERVICE_ROLE"),
+    api.request<{ revealSecret: string; revealDatabaseUrl: string }>(
+      `mutation RevealSecrets($ref: ID!) {
+         revealSecret(ref: $ref, name: "JWT_SECRET")
+         revealDatabaseUrl(ref: $ref)
+       }`,
+      { ref },
+    ),
+  ]);
+  return {
+    ref,
+    url: project.url,
+    anonKey,
+    serviceRoleKey,
+    publishableKey,
+    secretKey,
+    jwtSecret: rest.revealSecret,
+    databaseUrl: rest.revealDatabaseUrl,
+  };
+}
+
+async function untilState(api: GraphqlClient, ref: string, state: string): Promise<ProjectSummary> {
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+  for (;;) {
+    const project = await getProject(api, ref);
+    if (project.state === state) return project;
+    if (project.state === "FAILED")
+      throw new CommandError(`Project ${ref} failed: ${project.stateReason ?? "no reason given"}`);
+    if (Date.now() > deadline) throw new CommandError(`Project ${ref} is still ${project.state}.`);
+    await new Promise((resume) => setTimeout(resume, POLL_MS));
+  }
+}
+
+async function isGone(api: GraphqlClient, ref: string): Promise<boolean> {
+  try {
+    const project = await getProject(api, ref);
+    if (project.state === "FAILED")
+      throw new CommandError(`Project ${ref} could not be deleted: ${project.stateReason}`);
+    return false;
+  } catch (error) {
+    if (error instanceof CommandError && error.codes.includes("NOT_FOUND")) return true;
+    throw error;
+  }
+}

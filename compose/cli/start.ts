@@ -1,0 +1,91 @@
+/** `supalove start`: the stack in this process until Ctrl-C, and what a newcomer reads when it is up. */
+import type { Environment } from "../environment.ts";
+import { type Standalone, StartError, startStandalone } from "../standalone.ts";
+import { createGraphqlClient } from "./graphql-client.ts";
+import { CommandError, formatFields, printJson } from "./output.ts";
+import { createProject, findOrganizationId, type ProjectCredentials, revealCredentials } from "./projects.ts";
+import { supabaseSnippet } from "./snippet.ts";
+
+/** Resolves when the stack has stopped. */
+export async function start(environment: Environment, options: { readonly json?: boolean }): Promise<void> {
+  const startedAt = performance.now();
+  const stack = await startStandalone(environment).catch((error: unknown) => {
+    throw error instanceof StartError ? new CommandError(error.message, { cause: error }) : error;
+  });
+  const stopped = stopOnSignal(stack);
+  try {
+    const firstProject = stack.owner ? await createFirstProject(stack, stack.owner.accessToken) : null;
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    if (options.json) {
+      const { controlPlaneUrl, gatewayUrl, owner } = stack;
+      printJson({ controlPlaneUrl, gatewayUrl, owner, firstProject });
+    } else {
+      console.log(describe(stack, environment, firstProject, seconds));
+    }
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+  await stopped;
+}
+
+async function createFirstProject(stack: Standalone, token: string): Promise<ProjectCredentials> {
+  const api = createGraphqlClient(stack.controlPlaneUrl, token);
+  const organizationId = await findOrganizationId(api, undefined);
+  const { ref } = await createProject(api, { organizationId, name: "First project" });
+  return revealCredentials(api, ref);
+}
+
+function describe(
+  stack: Standalone,
+  environment: Environment,
+  project: ProjectCredentials | null,
+  seconds: string,
+): string {
+  const parts = [
+    `Supalove is ready (${seconds} s). Ctrl-C stops it.`,
+    formatFields([
+      ["GraphQL API", `${stack.controlPlaneUrl}/graphql`],
+      ["Gateway", stack.gatewayUrl],
+      ["PostgreSQL", stack.postgresAddress],
+      ["Data", environment.dataDir],
+    ]),
+  ];
+  if (stack.owner) {
+    parts.push(
+      "Shown only this once:",
+      formatFields([
+        ["Owner's e-mail", stack.owner.email],
+        ["Owner's password", stack.owner.password],
+        ["Access token", stack.owner.accessToken],
+      ]),
+    );
+  }
+  if (project) {
+    parts.push(
+      "Your first project:",
+      formatFields([
+        ["URL", project.url],
+        ["anon key", project.anonKey],
+        ["Database", project.databaseUrl],
+      ]),
+      supabaseSnippet(project),
+    );
+  } else {
+    parts.push("Projects: npx supalove project list");
+  }
+  return `\n${parts.join("\n\n")}\n`;
+}
+
+/** The first signal stops cleanly; a second one, from somebody who will not wait, ends the process at once. */
+function stopOnSignal(stack: Standalone): Promise<void> {
+  return new Promise((stopped, failed) => {
+    let stopping = false;
+    const onSignal = () => {
+      if (stopping) process.exit(130);
+      stopping = true;
+      stack.stop().then(stopped, failed);
+    };
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
+  });
+}

@@ -1,0 +1,172 @@
+/**
+ * The whole stack in one process and a PostgreSQL beside it: what `npm start` runs. The parts are the ones that run as
+ * containers of their own elsewhere; here the gateway calls the services directly, and both read their config snapshots
+ * from the control plane over loopback as they would over a network.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { ensureInstanceOwner } from "../control-plane/accounts/instance-owner.ts";
+import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
+import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import { createLogger, type Logger } from "../control-plane/logger.ts";
+import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
+import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
+import { createAuthService } from "../data-plane/auth/service.ts";
+import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
+import { createLocalServices } from "../data-plane/local-services.ts";
+import { createRestService } from "../data-plane/rest/service.ts";
+import { createGateway } from "../gateway/server.ts";
+import type { Environment } from "./environment.ts";
+import { removeLocalInstance, writeLocalInstance, writeOwnerToken } from "./local-instance.ts";
+import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { externalPostgres } from "./postgres/external-postgres.ts";
+import { VERSION } from "./version.ts";
+
+export interface FirstOwner {
+  readonly email: string;
+  readonly password: string;
+  readonly accessToken: string;
+}
+
+export interface Standalone {
+  readonly controlPlaneUrl: string;
+  readonly gatewayUrl: string;
+  /** `host:port`, for people; never with credentials. */
+  readonly postgresAddress: string;
+  /** Only on the first start on a data folder: nothing keeps the password. */
+  readonly owner: FirstOwner | null;
+  /** Lets requests in flight end, then stops every part, PostgreSQL last. */
+  stop(): Promise<void>;
+}
+
+/** Of the data plane's pools; PostgreSQL allows a hundred more for the control plane, psql and replication. */
+const MAX_PROJECT_CONNECTIONS = 100;
+const DRAIN_MS = 10_000;
+
+/** The stack cannot start for a reason that the person who starts it can do something about; the message says it. */
+export class StartError extends Error {}
+
+/** @throws {StartError} when the data folder is in use, PostgreSQL cannot be started or reached, or a port is taken. */
+export async function startStandalone(environment: Environment): Promise<Standalone> {
+  const logger = createLogger(environment.logLevel, (line) => process.stderr.write(line));
+  // What was started is stopped in reverse order: at the end, or at once when a later part does not start.
+  const running: { stop(): unknown }[] = [];
+  const stop = async () => {
+    for (const part of running.splice(0).reverse()) await part.stop();
+  };
+  try {
+    // PostgreSQL may run as another user and must get through to its own folder; what is secret here is 0600 by itself.
+    mkdirSync(environment.dataDir, { recursive: true, mode: 0o711 });
+    const postgres = await startPostgres(environment, logger).catch((cause: Error) => {
+      throw new StartError(cause.message, { cause });
+    });
+    running.push(postgres);
+
+    const gatewayPort = environment.gatewayPort || (await freePort(environment.host));
+    const publicGatewayUrl = environment.publicGatewayUrl ?? `http://localhost:${gatewayPort}`;
+    const controlPlane = await createControlPlane({
+      databaseUrl: postgres.url,
+      masterKeys: environment.masterKey
+        ? parseMasterKeys(environment.masterKey)
+        : loadMasterKeyFile(environment.dataDir),
+      publicGatewayUrl,
+      baseDomain: environment.baseDomain,
+      logger,
+      version: VERSION,
+    });
+    running.push({ stop: () => controlPlane.close() });
+    const owner = await ensureOwner(controlPlane, environment);
+    const { url: controlPlaneUrl } = await controlPlane
+      .listen(environment.controlPlanePort, environment.host)
+      .catch((cause: Error) => {
+        throw new StartError(cause.message, { cause });
+      });
+
+    const { database } = controlPlane.services;
+    const configCache = async <A extends "gateway" | "service">(audience: A) => {
+      const token = await ensureServiceToken(database, audience, "standalone");
+      const cache = createConfigCache({ controlPlaneUrl, token, audience, logger });
+      running.push({ stop: () => cache.close() });
+      return cache;
+    };
+    const serviceConfigs = await configCache("service");
+    const databases = createProjectDatabases({ maxConnections: MAX_PROJECT_CONNECTIONS, logger });
+    running.push({ stop: () => databases.close() });
+    serviceConfigs.onChange(({ projectRef, snapshot }) => {
+      if (snapshot?.state !== "active") databases.release(projectRef).catch(() => undefined);
+    });
+    const rest = createRestService({ databases, now: () => new Date(), logger });
+    running.push({ stop: () => rest.close() });
+    const auth = createAuthService({ databases, now: () => new Date(), logger });
+    running.push({ stop: () => auth.close() });
+
+    const gateway = createGateway({
+      configs: await configCache("gateway"),
+      localServices: createLocalServices({
+        configs: serviceConfigs,
+        services: { rest: rest.handle, auth: auth.handle },
+      }),
+      publicUrl: publicGatewayUrl,
+      baseDomains: [environment.baseDomain],
+      logger,
+      ...(["debug", "info"].includes(environment.logLevel)
+        ? { accessLog: (lines: string) => process.stderr.write(lines) }
+        : {}),
+    });
+    running.push({ stop: () => gateway.drain(DRAIN_MS).then(() => gateway.close()) });
+    await gateway.listen(gatewayPort, environment.host).catch((cause: Error) => {
+      throw new StartError(cause.message, { cause });
+    });
+
+    const gatewayUrl = `http://localhost:${gatewayPort}`;
+    writeLocalInstance(environment.dataDir, { pid: process.pid, controlPlaneUrl, gatewayUrl });
+    running.push({ stop: () => removeLocalInstance(environment.dataDir) });
+    return { controlPlaneUrl, gatewayUrl, postgresAddress: postgres.address, owner, stop };
+  } catch (error) {
+    await stop().catch((cause) => logger.error({ err: cause }, "a part did not stop"));
+    throw error;
+  }
+}
+
+async function startPostgres(environment: Environment, logger: Logger) {
+  if (environment.databaseUrl) {
+    const { host } = new URL(environment.databaseUrl);
+    await externalPostgres(environment.databaseUrl);
+    return { url: environment.databaseUrl, address: host, stop: () => undefined };
+  }
+  const dataDir = `${environment.dataDir}/postgres`;
+  const port = environment.postgresPort || (await freePort("127.0.0.1"));
+  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger });
+  return { url, address: `127.0.0.1:${port}`, stop };
+}
+
+/** On the first start: an owner whose password is told once, and whose token the command line keeps. */
+async function ensureOwner(controlPlane: ControlPlane, environment: Environment): Promise<FirstOwner | null> {
+  const { database, passwords } = controlPlane.services;
+  const email = "owner@supalove.local";
+  const password = randomBytes(12).toString("base64url");
+  const owner = await ensureInstanceOwner(database, passwords, {
+    email,
+    password,
+    name: "Owner",
+    organizationName: "Default",
+    tokenName: "command line",
+  });
+  const accessToken = owner?.accessToken;
+  if (!accessToken) return null;
+  writeOwnerToken(environment.dataDir, accessToken);
+  return { email, password, accessToken };
+}
+
+/** A port that was free a moment ago, for parts whose address others must know before they listen. */
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening, failed) => {
+    server.once("error", failed);
+    server.listen(0, host, listening);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise((closed) => server.close(closed));
+  return port;
+}

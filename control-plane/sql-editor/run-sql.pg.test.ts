@@ -175,6 +175,18 @@ describe("limits", () => {
     expect(error).toMatchObject({ code: "SQL_ERROR", sqlState: "57014" });
   });
 
+  test.each([
+    [
+      "value", // longer than a JavaScript string can be
+      "select repeat('x', 600000000)",
+    ],
+    ["notice", "do $$ begin raise notice '%', repeat('x', 100000000); end $$"],
+    ["error", "do $$ begin raise '%', repeat('x', 100000000); end $$"],
+  ])("one enormous %s ends the run and not the control plane", async (_what, script) => {
+    expect(await failure(script)).toMatchObject({ code: "SQL_ERROR", sqlState: "57014" });
+    expect((await run("select 1")).results[0]?.rows).toEqual([[1]]);
+  });
+
   test("a statement is cancelled at its time limit, even when the script lifts it", async () => {
     const error = await failure("set statement_timeout = 0; select pg_sleep(60)", { timeoutMs: 200 });
     expect(error).toMatchObject({ code: "SQL_ERROR", sqlState: "57014" });

@@ -9,6 +9,7 @@
 import pg from "pg";
 import type { ClusterAddress } from "../clusters/cluster-connections.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
+import { limitReceivedBytes } from "../clusters/received-bytes.ts";
 import { Conflict } from "../errors.ts";
 import { ResultBudget, ResultTooLarge, ScriptQuery, type StatementResult } from "./script-query.ts";
 import { splitStatements } from "./split-statements.ts";
@@ -51,8 +52,12 @@ export type SignalBackend = (pid: number, signal: "cancel" | "terminate") => Pro
 const CONNECT_TIMEOUT_MS = 10_000;
 /** After a cancel was asked for; then the connection is ended. */
 const CANCEL_GRACE_MS = 2_000;
-const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
+const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
+const FAR_TOO_LARGE = "the result is far larger than the limits of the runner";
+/** Of all else a run receives: notices, row headers, descriptions. */
+const PROTOCOL_BYTES = 16 * 1024 * 1024;
 const MAX_NOTICES = 100;
+const MAX_NOTICE_CHARACTERS = 10_000;
 
 /** How a run is found in pg_stat_activity; a script may change it, and is then ended by its deadline at the latest. */
 export function applicationName(executionId: string): string {
@@ -75,7 +80,8 @@ export async function runSql(
   client.on("error", () => undefined); // what is under way fails by itself
   const notices: string[] = [];
   client.on("notice", ({ severity, message }) => {
-    if (notices.length < MAX_NOTICES) notices.push(`${severity ?? "NOTICE"}: ${message ?? ""}`);
+    if (notices.length < MAX_NOTICES)
+      notices.push(`${severity ?? "NOTICE"}: ${(message ?? "").slice(0, MAX_NOTICE_CHARACTERS)}`);
   });
   await client.connect().catch((cause: unknown) => {
     throw new Conflict(`the project's database cannot be reached: ${connectFailure(cause)}`);
@@ -86,7 +92,8 @@ export async function runSql(
   signal.addEventListener("abort", onAbort);
   try {
     const budget = new ResultBudget(run.maxRows, run.maxBytes, MAX_DISCARDED_BYTES);
-    const onOverflow = () => stop("the result is far larger than the limits of the runner");
+    const onOverflow = () => stop(FAR_TOO_LARGE);
+    limitReceivedBytes(client, run.maxBytes + MAX_DISCARDED_BYTES + PROTOCOL_BYTES, onOverflow);
     if (signal.aborted) throw stoppedBy(run.script, "the run was cancelled");
     const results = await (run.readOnly ? runReadOnly : runScript)(client, run.script, budget, onOverflow).catch(
       (error) => {
@@ -143,8 +150,7 @@ async function runReadOnly(client: pg.Client, script: string, budget: ResultBudg
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set(["COMMIT", "ROLLBACK", "PREPARE TRANSACTION"]);
 
 function asSqlError(script: string, error: Error, offset: number): Error {
-  if (error instanceof ResultTooLarge)
-    return stoppedBy(script, "the result is far larger than the limits of the runner");
+  if (error instanceof ResultTooLarge) return stoppedBy(script, FAR_TOO_LARGE);
   return error instanceof pg.DatabaseError
     ? new SqlError(script, error, offset)
     : new Conflict(`the connection broke: ${error.message}`);

@@ -1,0 +1,71 @@
+/** PostgreSQL's settings for a machine that holds many small databases. Given on the command line, so nothing overrides them. */
+
+/** Names and values as in postgresql.conf. */
+export type PostgresSettings = Readonly<Record<string, string | number>>;
+
+export function embeddedSettings(port: number): PostgresSettings {
+  return {
+    port,
+    cluster_name: "supalove",
+    // TCP on loopback alone: who may come in is then a matter of pg_hba.conf and scram, for every user of the machine.
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    password_encryption: "scram-sha-256",
+
+    // A hundred for the data plane's pools, the rest for the control plane, psql, replication.
+    max_connections: 200,
+    // Finds out that a client is gone while its query still runs.
+    client_connection_check_interval: "10s",
+    tcp_keepalives_idle: 60,
+
+    // Memory is touched as it is used; the operating system's cache does the rest.
+    shared_buffers: "64MB",
+    huge_pages: "off",
+    work_mem: "4MB",
+    maintenance_work_mem: "64MB",
+    // No worker processes that idle: reading in the backend is what a small machine does best.
+    io_method: "sync",
+    max_parallel_workers_per_gather: 0,
+    // Compiling a query costs more than these queries take.
+    jit: "off",
+    // One tenant's sort must not fill the disk of all.
+    temp_file_limit: "4GB",
+
+    wal_level: "logical",
+    max_wal_senders: 30,
+    max_replication_slots: 30,
+    // A slot that nobody reads would keep WAL for ever.
+    max_slot_wal_keep_size: "1GB",
+    max_wal_size: "1GB",
+    // Nothing subscribes here; this spares the launcher.
+    max_logical_replication_workers: 0,
+
+    // The launcher visits each database that was used once in this time: with hundreds of them a minute would be a
+    // new process every few moments.
+    autovacuum_naptime: "5min",
+    autovacuum_max_workers: 2,
+
+    timezone: "UTC",
+    log_timezone: "UTC",
+    log_line_prefix: "%m [%p] %q%d ",
+    // Errors of tenants are answered to tenants. Statement texts may hold secrets (`alter role … password`).
+    log_min_messages: "log",
+    log_min_error_statement: "panic",
+    log_statement: "none",
+    log_min_duration_statement: -1,
+    log_error_verbosity: "terse",
+    log_checkpoints: "off",
+    logging_collector: "off",
+  };
+}
+
+/** Nobody comes in without a password, and nobody by another way than loopback. */
+export const HBA_FILE = `# Written at every start.
+# TYPE  DATABASE     USER  ADDRESS       METHOD
+host    all          all   127.0.0.1/32  scram-sha-256
+host    replication  all   127.0.0.1/32  scram-sha-256
+`;
+
+export function settingArguments(settings: PostgresSettings): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}

@@ -1,10 +1,11 @@
 /** The environment of the standalone stack and of the command line: one object, every problem reported in one go. */
 import { resolve } from "node:path";
 import { z } from "zod";
+import { parseVariables } from "../control-plane/client/environment-variables.ts";
 
 const port = z.coerce.number().int().min(0).max(65535);
 
-const ENVIRONMENT = z.object({
+export const ENVIRONMENT = z.object({
   SUPALOVE_DATA_DIR: z
     .string()
     .min(1)
@@ -29,11 +30,11 @@ const ENVIRONMENT = z.object({
     .optional()
     .describe("Base URL by which people reach the gateway, when it is not http://localhost:<GATEWAY_PORT>."),
   SUPALOVE_BASE_DOMAIN: z.string().default("localhost").describe("Projects are also reached as <ref>.<base domain>."),
-  SUPALOVE_MASTER_KEY: z
+  SUPALOVE_MASTER_KEYS: z
     .string()
     .optional()
     .describe(
-      "Master key of the secrets (base64, 32 bytes). Unset: a 0600 file in the data folder, made on first start.",
+      "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes. Unset: a 0600 file in the data folder, made on first start.",
     ),
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
@@ -53,24 +54,15 @@ export interface Environment {
   readonly databaseUrl: string | undefined;
   readonly publicGatewayUrl: string | undefined;
   readonly baseDomain: string;
-  readonly masterKey: string | undefined;
+  readonly masterKeys: string | undefined;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly controlPlaneUrl: string | undefined;
   readonly token: string | undefined;
 }
 
-/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
-export class EnvironmentError extends Error {}
-
 /** @throws {EnvironmentError} */
 export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
-  const parsed = ENVIRONMENT.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-    throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
-  }
-  const values = parsed.data;
+  const values = parseVariables(ENVIRONMENT, variables);
   return {
     dataDir: resolve(values.SUPALOVE_DATA_DIR),
     host: values.SUPALOVE_HOST,
@@ -80,17 +72,9 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     databaseUrl: values.DATABASE_URL,
     publicGatewayUrl: values.SUPALOVE_PUBLIC_GATEWAY_URL?.replace(/\/+$/, ""),
     baseDomain: values.SUPALOVE_BASE_DOMAIN,
-    masterKey: values.SUPALOVE_MASTER_KEY,
+    masterKeys: values.SUPALOVE_MASTER_KEYS,
     logLevel: values.SUPALOVE_LOG_LEVEL,
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
     token: values.SUPALOVE_TOKEN,
   };
-}
-
-/** Rows of the printed table: name, default, meaning. */
-export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
-  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
-    const fallback = schema.safeParse(undefined).data;
-    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
-  });
 }

@@ -1,7 +1,9 @@
 /** Entry of the command line: reads the environment, runs one command, turns failures into a message and an exit code. */
+
+import { EnvironmentError } from "../control-plane/client/environment-variables.ts";
 import { CommandError } from "./cli/output.ts";
 import { createProgram } from "./cli/program.ts";
-import { EnvironmentError, parseEnvironment } from "./environment.ts";
+import { parseEnvironment } from "./environment.ts";
 
 const program = createProgram(() => parseEnvironment(process.env));
 try {

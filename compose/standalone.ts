@@ -67,8 +67,8 @@ export async function startStandalone(environment: Environment): Promise<Standal
     const publicGatewayUrl = environment.publicGatewayUrl ?? `http://localhost:${gatewayPort}`;
     const controlPlane = await createControlPlane({
       databaseUrl: postgres.url,
-      masterKeys: environment.masterKey
-        ? parseMasterKeys(environment.masterKey)
+      masterKeys: environment.masterKeys
+        ? parseMasterKeys(environment.masterKeys)
         : loadMasterKeyFile(environment.dataDir),
       publicGatewayUrl,
       baseDomain: environment.baseDomain,

@@ -1,6 +1,7 @@
 /** The environment of a control plane that runs as its own process: one object, every problem reported in one go. */
 import { resolve } from "node:path";
 import { z } from "zod";
+import { parseVariables } from "./client/environment-variables.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -18,7 +19,7 @@ const originList = z.string().transform((text, context) => {
   return origins;
 });
 
-const ENVIRONMENT = z
+export const ENVIRONMENT = z
   .object({
     DATABASE_URL: z
       .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
@@ -117,26 +118,8 @@ function upstream(service: string) {
 
 export type Environment = z.output<typeof ENVIRONMENT>;
 
-/** Variables that cannot be used; the message lists each with what is wrong, never its value. */
-export class EnvironmentError extends Error {}
-
-/** An empty variable counts as unset. The data directory comes back absolute. @throws {EnvironmentError} */
+/** The data directory comes back absolute. @throws {EnvironmentError} */
 export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
-  const parsed = ENVIRONMENT.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `  ${path.join(".")}: ${message}`);
-    throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
-  }
-  return { ...parsed.data, SUPALOVE_DATA_DIR: resolve(parsed.data.SUPALOVE_DATA_DIR) };
-}
-
-/** The variables as a Markdown table. */
-export function printedEnvironment(): string {
-  const rows = Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
-    const fallback = z.safeParse(schema, undefined);
-    const shown = !fallback.success ? "required" : fallback.data === undefined ? "" : `\`${String(fallback.data)}\``;
-    return `| \`${name}\` | ${shown === "``" ? "" : shown} | ${(schema.description ?? "").replaceAll("|", "\\|")} |`;
-  });
-  return ["| Variable | Default | Meaning |", "| --- | --- | --- |", ...rows, ""].join("\n");
+  const values = parseVariables(ENVIRONMENT, variables);
+  return { ...values, SUPALOVE_DATA_DIR: resolve(values.SUPALOVE_DATA_DIR) };
 }

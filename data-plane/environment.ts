@@ -1,6 +1,7 @@
 /** The environment of a process that serves data-plane services to gateways elsewhere: every problem in one go. */
 import { z } from "zod";
 import { SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { parseVariables } from "../control-plane/client/environment-variables.ts";
 
 const services = z.string().transform((text, context) => {
   const names = text.split(",").map((name) => name.trim());
@@ -10,7 +11,7 @@ const services = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-const ENVIRONMENT = z.object({
+export const ENVIRONMENT = z.object({
   SUPALOVE_SERVICES: services.describe("Services this process runs, separated by commas: rest, auth."),
   SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
   SERVICE_PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe("Port to listen on. 0: a free one."),
@@ -40,22 +41,7 @@ const ENVIRONMENT = z.object({
 
 export type Environment = z.output<typeof ENVIRONMENT>;
 
-/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
-export class EnvironmentError extends Error {}
-
 /** @throws {EnvironmentError} */
 export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
-  const parsed = ENVIRONMENT.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-  throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
-}
-
-/** Rows of the printed table: name, default, meaning. */
-export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
-  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
-    const fallback = schema.safeParse(undefined).data;
-    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
-  });
+  return parseVariables(ENVIRONMENT, variables);
 }

@@ -1,5 +1,6 @@
 /** The environment of a gateway that runs as its own process: one object, every problem reported in one go. */
 import { z } from "zod";
+import { parseVariables } from "../control-plane/client/environment-variables.ts";
 import { TrustedHops } from "./forwarded.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -11,7 +12,7 @@ const list = z.string().transform((text) =>
 );
 const ranges = list.refine(areRanges, { error: "must be addresses or CIDR ranges, separated by commas" });
 
-const ENVIRONMENT = z.object({
+export const ENVIRONMENT = z.object({
   SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
   GATEWAY_PORT: z.coerce.number().int().min(0).max(65_535).default(8083).describe("Port to listen on. 0: a free one."),
   CONTROL_PLANE_URL: z
@@ -52,24 +53,9 @@ const ENVIRONMENT = z.object({
 
 export type Environment = z.output<typeof ENVIRONMENT>;
 
-/** Values that cannot be used; the message lists each variable with what is wrong, never its value. */
-export class EnvironmentError extends Error {}
-
 /** @throws {EnvironmentError} */
 export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
-  const parsed = ENVIRONMENT.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-  throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
-}
-
-/** Rows of the printed table: name, default, meaning. */
-export function describeEnvironment(): readonly (readonly [name: string, fallback: string, meaning: string])[] {
-  return Object.entries(ENVIRONMENT.shape).map(([name, schema]) => {
-    const fallback = schema.safeParse(undefined).data;
-    return [name, fallback === undefined ? "" : String(fallback), schema.description ?? ""] as const;
-  });
+  return parseVariables(ENVIRONMENT, variables);
 }
 
 function areRanges(texts: readonly string[]): boolean {

@@ -2,7 +2,7 @@
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { statusLine } from "../data-plane/http/response-channel.ts";
 
-const CATALOGUE = {
+export const ERROR_CATALOGUE = {
   invalid_request_target: { status: 400, message: "The request path is not valid" },
   invalid_header: { status: 400, message: "A request header is not valid" },
   api_key_missing: {
@@ -35,7 +35,7 @@ const CATALOGUE = {
   upstream_timeout: { status: 504, message: "The service did not answer in time" },
 } as const satisfies Record<string, { status: number; message: string; hint?: string }>;
 
-export type GatewayErrorCode = keyof typeof CATALOGUE;
+export type GatewayErrorCode = keyof typeof ERROR_CATALOGUE;
 
 export interface RenderedError {
   readonly status: number;
@@ -51,7 +51,7 @@ export interface RenderedError {
 export function renderError(code: GatewayErrorCode, service: ServiceName | null): RenderedError {
   const cached = rendered.get(`${service}/${code}`);
   if (cached) return cached;
-  const entry: { status: number; message: string; hint?: string } = CATALOGUE[code];
+  const entry: { status: number; message: string; hint?: string } = ERROR_CATALOGUE[code];
   const error = {
     status: entry.status,
     statusLine: statusLine(entry.status),
@@ -63,7 +63,7 @@ export function renderError(code: GatewayErrorCode, service: ServiceName | null)
 
 /** Rows of the printed table: code, status, message. */
 export function describeErrors(): readonly (readonly [code: string, status: number, message: string])[] {
-  return Object.entries(CATALOGUE).map(([code, { status, message }]) => [code, status, message] as const);
+  return Object.entries(ERROR_CATALOGUE).map(([code, { status, message }]) => [code, status, message] as const);
 }
 
 const rendered = new Map<string, RenderedError>();

@@ -1,7 +1,8 @@
 /** The gateway as a process of its own: every upstream is remote. Standalone runs it inside compose/ instead. */
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { type Environment, EnvironmentError, parseEnvironment } from "./environment.ts";
+import { EnvironmentError } from "../control-plane/client/environment-variables.ts";
+import { type Environment, parseEnvironment } from "./environment.ts";
 import { createGateway } from "./server.ts";
 
 try {

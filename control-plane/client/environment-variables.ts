@@ -1,0 +1,28 @@
+/** How every process of the house reads its environment: one zod object, every problem reported in one go. */
+import { z } from "zod";
+
+/** Variables that cannot be used; the message lists each with what is wrong, never its value. */
+export class EnvironmentError extends Error {}
+
+/** An empty variable counts as unset. @throws {EnvironmentError} */
+export function parseVariables<Schema extends z.ZodType>(
+  schema: Schema,
+  variables: NodeJS.ProcessEnv,
+): z.output<Schema> {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `  ${path.join(".")}: ${message}`);
+  throw new EnvironmentError(`The environment cannot be used:\n${problems.join("\n")}`);
+}
+
+/** The variables as a Markdown table, for the reference that is printed from here. */
+export function printVariables({ shape }: z.ZodObject): string {
+  const rows = Object.entries(shape).map(([name, schema]) => {
+    const fallback = z.safeParse(schema, undefined);
+    const text = fallback.success ? String(fallback.data ?? "") : "required";
+    const shown = text === "" || text === "required" ? text : `\`${text}\``;
+    return `| \`${name}\` | ${shown} | ${(z.globalRegistry.get(schema)?.description ?? "").replaceAll("|", "\\|")} |`;
+  });
+  return ["| Variable | Default | Meaning |", "|---|---|---|", ...rows].join("\n");
+}

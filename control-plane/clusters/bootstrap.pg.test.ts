@@ -3,6 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hasPostgres, startTestCluster, type TestCluster } from "../../test/harness/cluster.ts";
 import { bootstrapCluster } from "./bootstrap.ts";
 import { connectAsAdmin, parseClusterUrl } from "./cluster-connections.ts";
+import { dropProjectDatabase, ensureProjectDatabase, grantProject } from "./project-database.ts";
+import { dropProjectRoles, ensureProjectRoles } from "./project-roles.ts";
+import { ensureTemplate } from "./template.ts";
 
 const SHARED = [
   "anon",
@@ -124,7 +127,31 @@ for (const major of [15, 17, 18] as const) {
 
     test("where `postgres` is a superuser the group has another name", async () => {
       await admin.query("alter role postgres superuser");
-      expect((await bootstrapCluster(admin)).postgresGroup).toBe("supabase_postgres");
+      const roles = await bootstrapCluster(admin);
+      expect(roles.postgresGroup).toBe("supabase_postgres");
+      // A project there is as any other, and its user has nothing of `postgres`.
+      const [ref, address] = ["a".repeat(20), parseClusterUrl(cluster.url)];
+      const connect = (database: string) => connectAsAdmin(address, database);
+      const template = await ensureTemplate(admin, connect, roles);
+      await ensureProjectRoles(admin, ref, roles, {
+        userPassword: "user-password",
+        authenticatorPassword: "no-matter",
+      });
+      await ensureProjectDatabase(admin, ref, template);
+      const session = await connect(`project_${ref}`);
+      await grantProject(session, ref, roles);
+      await session.end();
+      const user = await connectAsAdmin(
+        { ...address, user: `project_${ref}_user`, password: "user-password" },
+        `project_${ref}`,
+      );
+      await expect(user.query("set role postgres")).rejects.toMatchObject({ code: "42501" });
+      await user.query(`create table public.todos (id int); alter table public.todos owner to supabase_postgres;
+        create policy mine on storage.objects using (true); set role anon; select from public.todos`);
+      await user.end();
+      await dropProjectDatabase(admin, ref);
+      await dropProjectRoles(admin, connect, ref);
+      await admin.query(`drop database ${template.name}`);
       await admin.query("alter role postgres nosuperuser nocreaterole nocreatedb noreplication nologin");
     });
 

@@ -33,6 +33,24 @@ for (const major of VERSIONS) {
       expect(rows[0]).toMatchObject({ rolpassword: "********", rolconfig: null, rolcanlogin: true });
     });
 
+    test("of others' databases one sees comments, totals, slots' names and locks by number: PostgreSQL hides none of these", async () => {
+      await neighbours.admin.query(`comment on database ${bob.database} is 'comment-of-bob'`);
+      await neighbours.admin.query("select pg_create_physical_replication_slot('slot_of_the_cluster')");
+      await bob.user.query("begin; lock table storage.objects in share mode");
+      const counts = await alice.user.query(
+        `select (select shobj_description(oid, 'pg_database') from pg_database where datname = $1) as comment,
+           (select count(*)::int from pg_stat_database where datname = $1 and xact_commit is not null) as totals,
+           (select count(*)::int from pg_replication_slots where slot_name = 'slot_of_the_cluster') as slots,
+           (select count(*)::int from pg_locks l join pg_database d on d.oid = l.database
+            where d.datname = $1 and l.mode = 'ShareLock' and l.locktype = 'relation') as locks,
+           (select count(*)::int from pg_auth_members where member = to_regrole($2)) as memberships`,
+        [bob.database, bob.userRole],
+      );
+      await bob.user.query("rollback");
+      await neighbours.admin.query("select pg_drop_replication_slot('slot_of_the_cluster')");
+      expect(counts.rows).toEqual([{ comment: "comment-of-bob", totals: 1, slots: 1, locks: 1, memberships: 2 }]);
+    });
+
     test("settings stored for others, secrets among them, are not visible in any view", async () => {
       await bob.user.query(`alter role ${bob.userRole} set application_name = 'secret-of-bob'`);
       await bob.user.query(

@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import pg from "pg";
+import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type AuthWorld, createAuthWorld, PASSWORD, type TestProject } from "../../test/harness/auth-world.ts";
 import { projectSnapshot } from "./testing/snapshot.ts";
@@ -108,7 +110,11 @@ describe("limits by address", () => {
   test("the bucket of one address and endpoint does not empty another's", async () => {
     const limited = await world.createProject({ rateLimitsEnabled: true, rateLimitVerify: 30 });
     const verify = (clientAddress: string) =>
-      limited.call("POST /verify", { body: { type: "signup", token_hash: "x" }, clientAddress });
+      limited.call("POST /verify", {
+        body: { type: "signup", token_hash: "x" },
+        clientAddress,
+        headers: { "x-forwarded-for": randomUUID(), "sb-forwarded-for": randomUUID() }, // what a client says of itself
+      });
     for (let index = 0; index < 30; index++) expect((await verify("203.0.113.1")).body.code).toBe("otp_expired");
     const refused = await verify("203.0.113.1");
     expect([refused.status, refused.body]).toEqual([
@@ -207,4 +213,38 @@ test("passwords that wait too long to be hashed are refused, without harm to ano
   expect(codes).toContain("invalid_credentials");
   expect((await other).body.code).toBe("invalid_credentials");
   await small.close();
+});
+
+test("a request that takes too long is 504", async () => {
+  const script = new URL(
+    "data:text/javascript,import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => {});",
+  );
+  const stuck = await createAuthWorld(inject("clusterUrl"), { requestTimeoutMs: 300, hashing: { threads: 1, script } });
+  const own = await stuck.createProject();
+  const { status, body } = await own.call("POST /signup", { body: { email: "a@b.c", password: PASSWORD } });
+  expect([status, body]).toEqual([
+    504,
+    { code: "request_timeout", message: "Processing this request timed out, please retry after a moment." },
+  ]);
+  await stuck.close();
+});
+
+test("what is logged of a failure holds neither address nor password nor token", async () => {
+  const lines: string[] = [];
+  const logger = pino({ level: "trace" }, { write: (line: string) => lines.push(line) });
+  const loud = await createAuthWorld(inject("clusterUrl"), { logger });
+  const own = await loud.createProject();
+  const user = await own.signUp({ email: "secret-name@example.com" });
+  await own.db.query(`create function public.refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'no %', new.email; end $$;
+    create trigger refuse before insert or update on auth.users for each row execute function public.refuse()`);
+  await own.call("POST /signup", { body: { email: "other-name@example.com", password: PASSWORD } });
+  await own.call("PUT /user", { bearer: user.accessToken, body: { data: { a: 1 } } });
+  await loud.close();
+  expect(lines).toHaveLength(2);
+  const log = lines.join("");
+  expect(log).toContain("P0001");
+  for (const secret of ["secret-name", "other-name", PASSWORD, user.accessToken, user.refreshToken]) {
+    expect(log).not.toContain(secret);
+  }
 });

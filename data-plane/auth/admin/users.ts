@@ -18,6 +18,7 @@ import { confirmEmail, confirmPhone } from "../signup/new-account.ts";
 import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { isUuid, parseEmail, parsePathId, parsePhone } from "../users/identifiers.ts";
 import { checkMetadataSize, mergeMetadata } from "../users/metadata.ts";
+import { NO_PENDING_TOKENS } from "../users/password-change.ts";
 import { asTakenAddress, emailTaken, saveUser, saveUserWithin } from "../users/save-user.ts";
 import { type UserRecord, userJson } from "../users/user.ts";
 import {
@@ -155,7 +156,7 @@ async function applyUpdate(
     ...(update.role ? { role: update.role } : {}),
     ...(email ? { email, is_anonymous: false } : {}),
     ...(phone ? { phone, is_anonymous: false } : {}),
-    ...(passwordHash === null ? {} : { encrypted_password: passwordHash }),
+    ...(passwordHash === null ? {} : { encrypted_password: passwordHash, ...NO_PENDING_TOKENS }),
     ...update.ban,
   };
   return saveUserWithin(transaction, id, [

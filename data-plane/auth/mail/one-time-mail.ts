@@ -109,7 +109,8 @@ export async function deliver({ parts, project }: AuthContext, ...mails: readonl
     try {
       await parts.mailer.send(mail);
     } catch (error) {
-      parts.logger.error({ error, projectRef: project.projectRef, kind: mail.kind }, "mail could not be handed over");
+      const reason = error instanceof Error ? error.constructor.name : "unknown"; // its text may quote the address
+      parts.logger.error({ projectRef: project.projectRef, kind: mail.kind, reason }, "mail could not be handed over");
     }
   }
 }

@@ -63,11 +63,11 @@ async function enrollTotp(
   bearer: AuthenticatedUser,
   { friendly_name: name, issuer: issuerText }: z.output<typeof EnrollBody>,
 ): Promise<ServiceResponse> {
-  const { database, now, settings } = context;
+  const { database, now, settings, project } = context;
   const { user } = bearer;
   const id = randomUUID();
   const secret = createTotpSecret();
-  const issuer = issuerText || new URL(settings.siteUrl).host;
+  const issuer = issuerText || hostOf(settings.siteUrl) || hostOf(project.publicUrl);
   const uri = totpUri({ secret, issuer, account: user.email || user.phone || user.id });
   const enroll = database.transaction(async (transaction) => {
     await transaction.run(deleteStaleFactors(user.id, new Date(now.getTime() - LIFETIME_MS)));
@@ -81,6 +81,8 @@ async function enrollTotp(
   const qrCode = renderSVG(uri, { border: 4 });
   return json({ id, type: "totp", friendly_name: name, totp: { qr_code: qrCode, secret, uri } });
 }
+
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : "");
 
 const nameConflict = (name: string): AuthError =>
   new AuthError("mfa_factor_name_conflict", `A factor with the friendly name "${name}" for this user already exists`);

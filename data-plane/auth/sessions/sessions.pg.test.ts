@@ -415,6 +415,13 @@ describe("exchanging a code", () => {
     expect(claimsOf(session?.body.access_token).amr).toMatchObject([{ method: "magiclink" }]);
   });
 
+  test("a user banned meanwhile gets no session", async () => {
+    const code = randomUUID();
+    await insertFlow(code, world.now());
+    await project.db.query("update auth.users set banned_until = now() + interval '9 days' where id = $1", [user.id]);
+    expect((await exchange(code)).body.code).toBe("user_banned");
+  });
+
   test("a code is good for five minutes from its issue, and never before it", async () => {
     const [late, unissued] = [randomUUID(), randomUUID()];
     await insertFlow(late, world.now());

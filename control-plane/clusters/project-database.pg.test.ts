@@ -243,13 +243,20 @@ for (const major of [15, 17, 18] as const) {
           $$ begin insert into public.ran_as values (current_user); return null; end $$;
         create function public.to_regclass(text) returns regclass language plpgsql as
           $$ begin insert into public.ran_as values (current_user); return null; end $$;
-        create function public.equal(name, text) returns bool language plpgsql as
-          $$ begin insert into public.ran_as values (current_user); return true; end $$;
-        create operator public.= (leftarg = name, rightarg = text, function = public.equal);
         create table ${address.user}.pg_proc (oid oid); create table ${address.user}.pg_class (oid oid);
         create trigger report before insert or update or delete on auth.users for each statement execute function public.report();
         create trigger report before insert or update or delete on storage.buckets for each statement execute function public.report();
-        create policy report on storage.objects using (public.equal('a', 'b'));`);
+        create policy report on storage.objects using (exists (select from public.ran_as));`);
+      for (const type of ["regrole", "regclass", "regnamespace"]) {
+        // A closer match than what pg_catalog has for oid: chosen wherever the search_path reaches public at all.
+        await user.query(`create function public.equal(oid, ${type}) returns bool language plpgsql as
+            $$ begin insert into public.ran_as values (current_user); return true; end $$;
+          create operator public.= (leftarg = oid, rightarg = ${type}, function = public.equal);
+          create operator public.<> (leftarg = oid, rightarg = ${type}, function = public.equal);`);
+      }
+      // The trap works: whoever has public in his path steps into it.
+      await user.query("set search_path = public; select from pg_class where relowner = 'anon'::regrole");
+      expect((await user.query("delete from public.ran_as")).rowCount).toBeGreaterThan(0);
       await expect(
         user.query("create trigger report after insert on auth.schema_migrations execute function public.report()"),
       ).rejects.toMatchObject({ code: "42501" });

@@ -15,6 +15,7 @@ export default defineConfig({
           name: "unit",
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.test.ts"],
           exclude: ["**/*.pg.test.ts", "**/node_modules/**"],
+          testTimeout: 30_000, // property tests, on a machine that is busy with the other tiers
         },
       },
       {

@@ -193,7 +193,7 @@ export class Connection {
   private write(statement: Statement, unnamedOnly: boolean) {
     const { writer } = this;
     if (statement.prepare && !unnamedOnly) {
-      const known = this.prepared.find(statement.text);
+      const known = this.prepared.find(statement.text, statement.planRole);
       if (known?.isParsed) {
         writer.bind(known.name, statement.values);
         if (!known.columns) writer.describePortal();
@@ -201,7 +201,7 @@ export class Connection {
         return known;
       }
       if (!known) {
-        const added = this.prepared.add(statement.text);
+        const added = this.prepared.add(statement.text, statement.planRole);
         writer.parse(added.name, statement.text);
         writer.bind(added.name, statement.values);
         writer.describePortal();

@@ -32,3 +32,15 @@ test("one whose Parse failed is forgotten without closing what is not there", ()
   statements.forget(statements.add("select from where"));
   expect(statements.takeDropped()).toEqual([]);
 });
+
+test("each role has its own for the same text, all under one limit", () => {
+  const statements = new PreparedStatements(2);
+  const anon = statements.add("select 1", "anon");
+  const user = statements.add("select 1", "authenticated");
+  for (const statement of [anon, user]) statement.isParsed = true;
+  expect(statements.find("select 1", "anon")).toBe(anon);
+  expect(statements.find("select 1", "authenticated")).toBe(user);
+  expect(statements.find("select 1")).toBeNull();
+  statements.add("select 2");
+  expect(statements.takeDropped()).toEqual([anon.name]);
+});

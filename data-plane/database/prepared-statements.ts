@@ -3,6 +3,8 @@ import type { Column } from "./result.ts";
 
 export interface PreparedStatement {
   readonly text: string;
+  /** Role whose plan it holds; empty when that makes no difference. */
+  readonly role: string;
   /** Unique on the connection, never used again. */
   readonly name: string;
   /** False while its Parse is under way; until then other batches send the text unnamed. */
@@ -13,8 +15,10 @@ export interface PreparedStatement {
 }
 
 export class PreparedStatements {
-  private readonly byText = new Map<string, PreparedStatement>();
+  /** By role, then by text. Two levels, because joining the two would make and hash a long string for each execution. */
+  private readonly byRole = new Map<string, Map<string, PreparedStatement>>();
   private readonly capacity: number;
+  private size = 0;
   private uses = 0;
   private named = 0;
   /** Names to close before the next batch. Not in the midst of one: after an error the server skips what follows. */
@@ -24,26 +28,32 @@ export class PreparedStatements {
     this.capacity = capacity;
   }
 
-  /** Null when the text is new. */
-  find(text: string): PreparedStatement | null {
-    const statement = this.byText.get(text);
+  /** Null when the text is new for the role. */
+  find(text: string, role = ""): PreparedStatement | null {
+    const statement = this.byRole.get(role)?.get(text);
     if (!statement) return null;
     statement.lastUsed = ++this.uses;
     return statement;
   }
 
   /** Gives a name to a text; the caller sends its Parse. */
-  add(text: string): PreparedStatement {
-    if (this.byText.size >= this.capacity) this.dropLeastRecentlyUsed();
-    const statement = { text, name: `p${++this.named}`, isParsed: false, columns: null, lastUsed: ++this.uses };
-    this.byText.set(text, statement);
+  add(text: string, role = ""): PreparedStatement {
+    if (this.size >= this.capacity) this.dropLeastRecentlyUsed();
+    const name = `p${++this.named}`;
+    const statement = { text, role, name, isParsed: false, columns: null, lastUsed: ++this.uses };
+    const texts = this.byRole.get(role) ?? new Map<string, PreparedStatement>();
+    this.byRole.set(role, texts.set(text, statement));
+    this.size++;
     return statement;
   }
 
   /** Its Parse failed, or the server has lost it or plans it wrongly. */
   forget(statement: PreparedStatement): void {
-    if (this.byText.get(statement.text) !== statement) return;
-    this.byText.delete(statement.text);
+    const texts = this.byRole.get(statement.role);
+    if (texts?.get(statement.text) !== statement) return;
+    texts.delete(statement.text);
+    if (texts.size === 0) this.byRole.delete(statement.role);
+    this.size--;
     if (statement.isParsed) this.dropped.push(statement.name);
   }
 
@@ -56,8 +66,9 @@ export class PreparedStatements {
 
   private dropLeastRecentlyUsed(): void {
     let oldest: PreparedStatement | null = null;
-    for (const statement of this.byText.values())
-      if (statement.isParsed && (!oldest || statement.lastUsed < oldest.lastUsed)) oldest = statement;
+    for (const texts of this.byRole.values())
+      for (const statement of texts.values())
+        if (statement.isParsed && (!oldest || statement.lastUsed < oldest.lastUsed)) oldest = statement;
     if (oldest) this.forget(oldest);
   }
 }

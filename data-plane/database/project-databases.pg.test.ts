@@ -302,6 +302,18 @@ describe("a prepared statement", () => {
     expect(result?.rows).toEqual([["3"]]);
   });
 
+  test("is one for each role that is named, so that none plans for another", async () => {
+    const database = open({ maxConnectionsPerProject: 1 });
+    for (const planRole of ["anon", "authenticated", "anon"])
+      await database.pipeline([{ ...sql("select 'by role'"), planRole }]);
+    const [result] = await database.pipeline([
+      sql(
+        "select generic_plans + custom_plans from pg_prepared_statements where statement like '%by role%' order by 1",
+      ),
+    ]);
+    expect(result?.rows.flat()).toEqual(["1", "2"]);
+  });
+
   test("is one of a bounded number on the server", async () => {
     const database = open({ maxConnectionsPerProject: 1, maxPreparedStatements: 5 });
     for (let n = 0; n < 20; n++) {

@@ -13,7 +13,6 @@ export const ERROR_STATUS = {
   bad_jwt: 403,
   bad_oauth_callback: 400,
   bad_oauth_state: 400,
-  captcha_failed: 400,
   conflict: 409,
   current_password_invalid: 400,
   current_password_required: 400,
@@ -33,17 +32,14 @@ export const ERROR_STATUS = {
   mfa_factor_not_found: 404,
   mfa_ip_address_mismatch: 422,
   mfa_phone_enroll_not_enabled: 422,
-  mfa_totp_enroll_not_enabled: 422,
   mfa_verification_failed: 422,
   mfa_webauthn_enroll_not_enabled: 422,
   no_authorization: 401,
   not_admin: 403,
-  oauth_dynamic_client_registration_disabled: 403,
   otp_disabled: 422,
   otp_expired: 403,
   over_email_send_rate_limit: 429,
   over_request_rate_limit: 429,
-  over_sms_send_rate_limit: 429,
   passkey_disabled: 404,
   phone_exists: 422,
   phone_not_confirmed: 400,
@@ -111,7 +107,7 @@ export const unexpectedFailure = (message: string, cause?: unknown): AuthError =
 /** The one answer to a wrong password, an unknown user and a user without a password. */
 export const invalidCredentials = (): AuthError => new AuthError("invalid_credentials", "Invalid login credentials");
 
-export const API_VERSION_HEADER = "X-Supabase-Api-Version";
+const API_VERSION_HEADER = "X-Supabase-Api-Version";
 const FIRST_VERSION = "2024-01-01";
 
 /** True when the client asked, by date, for errors of the form `{code: "<code>", message}`; absent or unreadable is the older form. */

@@ -92,7 +92,7 @@ const findUserAndSession = (userId: string, sessionId: string | null) =>
   );
 
 /** True when the session's own end, its time box or its inactivity limit has passed. */
-export function hasExpired(session: SessionRow, context: AuthContext): boolean {
+function hasExpired(session: SessionRow, context: AuthContext): boolean {
   return findExpiry(session, context) !== null;
 }
 

@@ -45,7 +45,7 @@ export const SESSION_AMR = `(select coalesce(json_agg(a order by a.updated_at de
 
 const SECOND_FACTORS = new Set(["totp", "mfa/phone", "mfa/webauthn"]);
 
-export const assuranceLevel = (amr: readonly AmrRow[]): "aal1" | "aal2" =>
+const assuranceLevel = (amr: readonly AmrRow[]): "aal1" | "aal2" =>
   amr.some(({ authentication_method }) => SECOND_FACTORS.has(authentication_method)) ? "aal2" : "aal1";
 
 export interface IssuedSession {

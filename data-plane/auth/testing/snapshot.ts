@@ -9,8 +9,7 @@ import {
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
-export const randomRef = () =>
-  parseProjectRef([...randomBytes(20)].map((byte) => LETTERS[byte % LETTERS.length]).join(""));
+const randomRef = () => parseProjectRef([...randomBytes(20)].map((byte) => LETTERS[byte % LETTERS.length]).join(""));
 
 export const authSettings = (overrides: Partial<AuthSettings> = {}): AuthSettings => ({
   siteUrl: "http://localhost:3000",

@@ -130,7 +130,7 @@ export function plainUserJson(user: UserRow): Record<string, unknown> {
   };
 }
 
-export function identityJson(identity: IdentityRow): Record<string, unknown> {
+function identityJson(identity: IdentityRow): Record<string, unknown> {
   return {
     identity_id: identity.id,
     id: identity.provider_id,

@@ -6,7 +6,7 @@ import { hashCode, isWithinLifetime, matchesStoredHash } from "../tokens/one-tim
 import { lockUserByToken, type OneTimeTokenKind } from "../tokens/one-time-token-queries.ts";
 import { USER_RECORD, type UserRecord, type UserRow } from "../users/user.ts";
 
-export const VERIFY_TYPES = [
+const VERIFY_TYPES = [
   "signup",
   "invite",
   "recovery",
@@ -119,18 +119,27 @@ function sentAt(user: UserRow, kind: OneTimeTokenKind): string | null {
   }
 }
 
-/** At most one user has the address; several may want to change to it. */
+/**
+ * Who may have been sent a code to the address: its owner, or for a change whoever has a token that relates to it (there
+ * is an index on that, none on the address a user wants to change to).
+ */
 function lockUsersByAddress(type: VerifyType, address: string): Sql<UserRecord> {
-  const matches = {
-    email_change: "lower(u.email) = $1 or u.email_change = $1",
-    sms: "u.phone = $1",
-    phone_change: "u.phone_change = $1",
-  };
-  const match = type in matches ? matches[type as keyof typeof matches] : "lower(u.email) = $1";
   return sql(
     `/* lockUsersByAddress */ select ${USER_RECORD} as row from auth.users u
      where (u.instance_id = '${NIL_UUID}' or u.instance_id is null) and u.aud = '${AUDIENCE}'
-       and not u.is_sso_user and (${match}) limit 10 for update of u`,
+       and not u.is_sso_user and ${matchOf(type)} limit 10 for update of u`,
     [address],
   );
+}
+
+function matchOf(type: VerifyType): string {
+  switch (type) {
+    case "email_change":
+    case "phone_change":
+      return "u.id in (select t.user_id from auth.one_time_tokens t where t.relates_to = $1)";
+    case "sms":
+      return "u.phone = $1";
+    default:
+      return "lower(u.email) = $1";
+  }
 }

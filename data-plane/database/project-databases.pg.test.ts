@@ -308,7 +308,7 @@ describe("a prepared statement", () => {
       await database.pipeline([{ ...sql("select 'by role'"), planRole }]);
     const [result] = await database.pipeline([
       sql(
-        "select generic_plans + custom_plans from pg_prepared_statements where statement like '%by role%' order by 1",
+        "select generic_plans + custom_plans from pg_prepared_statements where statement like '%by role''' order by 1",
       ),
     ]);
     expect(result?.rows.flat()).toEqual(["1", "2"]);

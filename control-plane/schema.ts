@@ -10,6 +10,7 @@ import "./config-snapshots/config-snapshots.graphql.ts";
 import "./jwt/jwt.graphql.ts";
 import "./organizations/members.graphql.ts";
 import "./organizations/organization.graphql.ts";
+import "./project-users/project-users.graphql.ts";
 import "./projects/operation.graphql.ts";
 import "./projects/project-subscriptions.graphql.ts";
 import "./projects/project.graphql.ts";

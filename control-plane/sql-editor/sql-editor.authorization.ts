@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type AuthorizationTable, members } from "../testing/authorization.ts";
+import { type AuthorizationTable, members, type ReachedBy } from "../testing/authorization.ts";
 
 export const authorization: AuthorizationTable = {
   "Mutation.runSql": {
@@ -10,4 +10,10 @@ export const authorization: AuthorizationTable = {
     rule: members("developer"),
     document: ({ ref }) => `mutation { cancelSql(ref: "${ref}", executionId: "${randomUUID()}") }`,
   },
+};
+
+export const reachedBy: ReachedBy = {
+  SqlResult: "Mutation.runSql",
+  SqlStatementResult: "Mutation.runSql",
+  SqlColumn: "Mutation.runSql",
 };

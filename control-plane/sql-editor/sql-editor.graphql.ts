@@ -6,6 +6,7 @@ import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
 import type { GraphqlContext } from "../context.ts";
 import { Conflict, InvalidInput } from "../errors.ts";
 import { isUuid, requireProject } from "../permissions.ts";
+import { runningOn } from "../projects/running-project.ts";
 import { applicationName, runSql, type SignalBackend, type SqlOutcome, type SqlRole } from "./run-sql.ts";
 import type { StatementResult } from "./script-query.ts";
 
@@ -160,12 +161,6 @@ builder.mutationFields((t) => ({
     },
   }),
 }));
-
-/** @throws {Conflict} when the project is paused, failed or not there yet. */
-function runningOn({ state, clusterId }: { state: string; clusterId: string | null }): string {
-  if (state !== "ACTIVE" || clusterId === null) throw new Conflict(`the project is ${state}, not ACTIVE`, { state });
-  return clusterId;
-}
 
 /** A pid may have passed to another session by the time the signal goes out: only one of the project's user is hit. */
 function signalsTo(context: GraphqlContext, clusterId: string, ref: string): SignalBackend {

@@ -1,17 +1,15 @@
 /** The secrets of a shared project: made once, read by the later steps and by whoever shows them. */
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { issueInitialKeys } from "../../api-keys/issue.ts";
 import { projectAuthenticatorName, projectDatabaseName, projectUserName } from "../../clusters/names.ts";
 import type { Queryable } from "../../database.ts";
+import { generatePassword } from "../../project-users/generate-password.ts";
 import type { SystemSecret } from "../../secrets/names.ts";
 import type { Vault } from "../../secrets/vault.ts";
 import { ProvisioningFailure } from "../failure.ts";
 
 /** 24 random bytes: 32 characters of the alphabet that needs no escaping in a URL. */
 const DATABASE_PASSWORD_BYTES = 24;
-const ADMIN_PASSWORD_LENGTH = 16;
-/** Without the characters that are mistaken for one another when read from a screen: 0 O 1 l I. */
-const ADMIN_PASSWORD_ALPHABET = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
 
 /** What a new project's secrets are when it has none yet. */
 export const NEW_PROJECT_SECRETS = [
@@ -42,7 +40,7 @@ export async function ensureProjectSecrets(
     AUTHENTICATOR_USER: projectAuthenticatorName(ref),
     AUTHENTICATOR_PASSWORD: databasePassword(),
     ADMIN_EMAIL: existing.get("ADMIN_EMAIL") ?? (await findAdminEmail(tx, ref)),
-    ADMIN_TEMP_PASSWORD: adminPassword(),
+    ADMIN_TEMP_PASSWORD: generatePassword(),
   };
   const missing = NEW_PROJECT_SECRETS.filter((name) => !existing.has(name));
   if (missing.length > 0) {
@@ -63,13 +61,6 @@ export async function readProjectSecrets(db: Queryable, vault: Vault, ref: strin
 
 function databasePassword(): string {
   return randomBytes(DATABASE_PASSWORD_BYTES).toString("base64url");
-}
-
-function adminPassword(): string {
-  return Array.from(
-    { length: ADMIN_PASSWORD_LENGTH },
-    () => ADMIN_PASSWORD_ALPHABET[randomInt(ADMIN_PASSWORD_ALPHABET.length)],
-  ).join("");
 }
 
 /** The organization's first owner; where it has none, who made the project. */

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import type { PasswordHashing } from "../../accounts/password-hashing.ts";
+import { withAuthenticatorSession } from "../../clusters/authenticator-session.ts";
 import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
 import { migrateProjectDatabase } from "../../clusters/migrate.ts";
 import { projectDatabaseName } from "../../clusters/names.ts";
@@ -16,7 +17,6 @@ import {
 import { dropProjectRoles, ensureProjectRoles } from "../../clusters/project-roles.ts";
 import type { Database } from "../../database.ts";
 import type { Logger } from "../../logger.ts";
-import { withAuthAdminSession } from "../../project-users/auth-admin-session.ts";
 import { insertProjectUser } from "../../project-users/insert-user.ts";
 import type { Vault } from "../../secrets/vault.ts";
 import type { OperationKind, ProvisionedProject } from "../operation.ts";
@@ -162,7 +162,8 @@ class SharedProject {
       passwordHash,
       appRole: FIRST_USER_ROLE,
     };
-    await withAuthAdminSession(address, this.#ref, secrets.AUTHENTICATOR_PASSWORD, (session) =>
+    const login = { address, ref: this.#ref, password: secrets.AUTHENTICATOR_PASSWORD };
+    await withAuthenticatorSession({ ...login, role: "supabase_auth_admin", searchPath: "auth" }, (session) =>
       insertProjectUser(session, user),
     );
   }

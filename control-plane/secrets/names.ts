@@ -18,6 +18,7 @@ export type SystemSecret = keyof typeof SYSTEM_SECRETS;
 
 /** Never listed and never revealed to anybody: no person needs them, and they outlive a revoked API key. */
 export const INTERNAL_SECRETS: readonly string[] = [
+  "AUTHENTICATOR_PASSWORD",
   "JWT_SIGNING_KEYS",
   "GATEWAY_ANON_TOKEN",
   "GATEWAY_SERVICE_ROLE_TOKEN",

@@ -8,7 +8,8 @@ import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
 import type { UpstreamClient } from "./proxy/client.ts";
-import type { JobControl, UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
+import type { UpstreamConnection } from "./proxy/connection.ts";
+import type { UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
 import type { UpstreamHead } from "./proxy/response-parser.ts";
 import { passesToClient, publicPath, reportStatus, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
@@ -105,7 +106,7 @@ const FAILURE_CODES: Readonly<Record<UpstreamFailure, GatewayErrorCode>> = {
 
 /** Carries one exchange's request to the upstream and its response back. */
 class HttpForward implements UpstreamJob {
-  readonly fairnessKey: string;
+  readonly lane: string;
   readonly method: string;
   readonly head: string;
   readonly body: Buffer | IncomingBody | null;
@@ -115,7 +116,11 @@ class HttpForward implements UpstreamJob {
   readonly #origin: string;
   readonly #exchange: Exchange;
   readonly #breaker: Breaker | undefined;
-  #control: JobControl | null = null;
+  connection: UpstreamConnection | null = null;
+  waitUntilMs = 0;
+  retried = false;
+  /** The upstream still has something to say. */
+  #open = true;
 
   constructor(
     options: HttpUpstreamOptions,
@@ -129,7 +134,7 @@ class HttpForward implements UpstreamJob {
     this.#origin = origin;
     this.#exchange = exchange;
     this.#breaker = exchange.tenant?.breakers.of(service);
-    this.fairnessKey = exchange.tenant?.snapshot.projectRef ?? "";
+    this.lane = exchange.tenant?.snapshot.projectRef ?? "";
     this.method = exchange.request.method;
     this.head = head;
     this.body = body;
@@ -138,14 +143,18 @@ class HttpForward implements UpstreamJob {
   }
 
   start(): void {
-    const { channel } = this.#exchange;
-    this.#exchange.onSettled = () => this.#control?.cancel();
-    channel.onDrain = () => this.#control?.resume();
-    this.#control = this.#options.client.send(this.#origin, this);
+    this.#exchange.onSettled = () => this.#stop();
+    this.#options.client.send(this.#origin, this);
+  }
+
+  #stop(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#options.client.cancel(this.#origin, this);
   }
 
   onResponse(head: UpstreamHead, body: Buffer): void {
-    this.#control = null;
+    this.#open = false;
     const channel = this.#begin(head);
     if (!channel) return;
     const responseHead = this.#responseHead(head);
@@ -155,9 +164,10 @@ class HttpForward implements UpstreamJob {
   onHead(head: UpstreamHead, first: Buffer): boolean {
     const channel = this.#begin(head);
     if (!channel) {
-      this.#control?.cancel();
+      this.#stop();
       return true;
     }
+    channel.onDrain = () => this.connection?.resume(this);
     return channel.start(this.#responseHead(head), head.contentLength, first);
   }
 
@@ -166,20 +176,20 @@ class HttpForward implements UpstreamJob {
   }
 
   onEnd(): void {
-    this.#control = null;
+    this.#open = false;
     this.#exchange.channel.end();
   }
 
   onRequestBodyFailure(failure: Error): void {
-    this.#control = null;
+    this.#open = false;
     rejectBody(this.#exchange, failure);
   }
 
   onFailure(failure: UpstreamFailure, detail: string): void {
     const exchange = this.#exchange;
-    this.#control = null;
+    this.#open = false;
     this.#breaker?.failure(this.#options.now());
-    const project = this.fairnessKey;
+    const project = this.lane;
     const service = exchange.route?.service;
     this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
     if (exchange.channel.started) exchange.channel.destroy();

@@ -99,7 +99,7 @@ class UwsGateway implements Gateway {
     const local = options.localServices
       ? createLocalUpstream({ services: options.localServices, timeouts, deadlines: this.#deadlines, logger, now })
       : MISSING;
-    this.#client = new UpstreamClient(this.#deadlines, options.poolLimits);
+    this.#client = new UpstreamClient(options.poolLimits);
     const remote = createHttpUpstreams({
       client: this.#client,
       timeouts,

@@ -1,33 +1,30 @@
-/** One keep-alive connection to an upstream, carrying one request at a time. */
+/** One keep-alive connection to an upstream: one request at a time, or a few GETs in a row where the pool allows it. */
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
-import type { Deadline, Deadlines } from "../deadlines.ts";
 import type { UpstreamFailure, UpstreamJob } from "./job.ts";
+import { type Origin, readMemory } from "./origin.ts";
+import type { Lane } from "./pool.ts";
 import { ProtocolViolation, ResponseParser } from "./response-parser.ts";
-
-export interface Origin {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-}
-
-/** @param origin Such as `http://rest:3000`. @throws {TypeError} */
-export function parseOrigin(origin: string): Origin {
-  const url = new URL(origin);
-  const tls = url.protocol === "https:";
-  if (!tls && url.protocol !== "http:") throw new TypeError("an upstream's origin is an http or https URL");
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port) || (tls ? 443 : 80), tls };
-}
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
-  /** The response is over and the connection can carry the next request. */
+  /** Nothing is under way and the connection can carry the next request. */
   onFree(connection: UpstreamConnection): void;
   /** The connection is gone; called once. */
   onGone(connection: UpstreamConnection): void;
-  /** @returns Whether the job has been taken over for another try; else it fails. */
-  onLost(connection: UpstreamConnection, job: UpstreamJob): boolean;
+  /** A response's head was there, so long after the upstream could begin with it. */
+  onAnswered(waitedMs: number): void;
+  /**
+   * Jobs whose responses had not begun when the connection went or had to be left.
+   * @param blameless It was given up from this side.
+   * @returns Those that are not taken over for another try.
+   */
+  onStranded(
+    connection: UpstreamConnection,
+    jobs: readonly UpstreamJob[],
+    blameless: boolean,
+  ): readonly UpstreamJob[];
 }
 
 export interface ConnectionTimeouts {
@@ -36,86 +33,118 @@ export interface ConnectionTimeouts {
   readonly keepAliveMs: number;
 }
 
-/**
- * All sockets read into the same memory. That is safe where the event loop reads and calls back in one go (epoll,
- * kqueue); on Windows a read is handed to the kernel beforehand, so each socket gets memory of its own there.
- */
-const READ_BYTES = 256 * 1024;
-let sharedMemory: Buffer | null = null;
-
-function readMemory(): Buffer {
-  if (process.platform === "win32") return Buffer.allocUnsafeSlow(64 * 1024);
-  sharedMemory ??= Buffer.allocUnsafeSlow(READ_BYTES);
-  return sharedMemory;
-}
-
 /** An upstream that names its keep-alive timeout gets this long less: a request under way must not meet its FIN. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 const EMPTY = Buffer.alloc(0);
 
 export class UpstreamConnection {
-  /** Free connections are closed after this point of performance.now(). */
+  /** Whose requests it carries at the moment. */
+  lane: Lane | null = null;
+  /** Points of performance.now(): when a free connection is closed, when what is under way has taken too long, */
   freeUntilMs = 0;
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** and since when the upstream could work on the response that comes next. */
+  turnSinceMs = 0;
+  /** Requests have followed each other without waiting, since it was last free. */
+  pipelined = false;
+  /** Has carried a request before: the upstream may have closed it without our knowing. */
+  used = false;
+
   readonly #owner: ConnectionOwner;
   readonly #timeouts: ConnectionTimeouts;
-  readonly #deadlines: Deadlines;
   readonly #socket: Socket;
   readonly #parser = new ResponseParser();
-  #job: UpstreamJob | null = null;
-  #deadline: Deadline | null = null;
+  /** In the order of the wire: the next response is the first one's. */
+  readonly #jobs: UpstreamJob[] = [];
+  /** Heads that wait for {@link flush}. */
+  #unsent = "";
   #connected = false;
-  /** Has carried a request before: the upstream may have closed it without our knowing. */
-  #used = false;
   #requestSent = true;
-  /** The response's head has been handed over. */
+  /** The head of the response that is being read has been handed over. */
   #headGiven = false;
   #keepAliveMs: number;
   #gone = false;
 
-  constructor(origin: Origin, owner: ConnectionOwner, timeouts: ConnectionTimeouts, deadlines: Deadlines) {
+  constructor(origin: Origin, owner: ConnectionOwner, timeouts: ConnectionTimeouts) {
     this.#owner = owner;
     this.#timeouts = timeouts;
-    this.#deadlines = deadlines;
     this.#keepAliveMs = timeouts.keepAliveMs;
     this.#socket = this.#connect(origin);
   }
 
-  get reused(): boolean {
-    return this.#used;
+  /** Requests whose responses are not over. */
+  get depth(): number {
+    return this.#jobs.length;
   }
 
-  /** Starts a request; the connection must be free or new. */
-  run(job: UpstreamJob): void {
-    this.#job = job;
-    this.#headGiven = false;
-    this.#requestSent = true;
-    this.#parser.expect(job.method === "HEAD");
-    const waitMs = this.#connected ? job.responseMs : this.#timeouts.connectMs;
-    this.#deadline = this.#deadlines.start(waitMs, () =>
-      this.#fail(this.#connected ? "timeout" : "connect", "timeout"),
-    );
+  /** Sends a request at once; nothing else may be under way. */
+  run(job: UpstreamJob, nowMs: number): void {
+    this.#accept(job, nowMs);
     const { body } = job;
-    if (body === null) this.#socket.write(job.head);
+    if (body === null) this.#write(job.head);
     else if (Buffer.isBuffer(body)) this.#socket.write(joinHead(job.head, body));
     else this.#stream(job, body);
   }
 
-  resume(job: UpstreamJob): void {
-    if (this.#job === job) this.#socket.resume();
+  /** Adds a GET behind those that are under way. @returns Whether it is the first that waits for {@link flush}. */
+  append(job: UpstreamJob, nowMs: number): boolean {
+    const first = this.#unsent === "";
+    this.#accept(job, nowMs);
+    this.#unsent += job.head;
+    return first;
   }
 
+  flush(): void {
+    const heads = this.#unsent;
+    this.#unsent = "";
+    if (heads !== "" && !this.#gone) this.#write(heads);
+  }
+
+  resume(job: UpstreamJob): void {
+    if (this.#jobs[0] === job) this.#socket.resume();
+  }
+
+  /** The job is not called again. */
   cancel(job: UpstreamJob): void {
-    if (this.#job !== job) return;
-    this.#job = null;
-    this.destroy();
+    const index = this.#jobs.indexOf(job);
+    if (index === -1) return;
+    this.#jobs.splice(index, 1);
+    // Its response would still come. Whatever else is under way goes elsewhere.
+    this.#leave("cancelled", true);
+  }
+
+  /** Lets only the response that is being waited for come to its end; what stands behind it goes elsewhere. */
+  strandFollowers(): void {
+    const followers = this.#jobs.splice(1);
+    this.#unsent = "";
+    this.#keepAliveMs = 0; // their responses would still come
+    for (const job of this.#owner.onStranded(this, followers, true)) job.onFailure("reset", "left behind a slow response");
+  }
+
+  /** What is under way has taken too long. */
+  expire(): void {
+    this.#fail(this.#connected ? "timeout" : "connect", "timeout");
   }
 
   destroy(): void {
-    this.#deadline?.stop();
+    this.deadlineMs = Number.POSITIVE_INFINITY;
     this.#socket.destroy();
     if (this.#gone) return;
     this.#gone = true;
     this.#owner.onGone(this);
+  }
+
+  #accept(job: UpstreamJob, nowMs: number): void {
+    job.connection = this;
+    this.#jobs.push(job);
+    if (this.#jobs.length === 1) this.#awaitResponse(job, nowMs);
+  }
+
+  #awaitResponse(job: UpstreamJob, nowMs: number): void {
+    this.#headGiven = false;
+    this.#parser.expect(job.method === "HEAD");
+    this.turnSinceMs = nowMs;
+    this.deadlineMs = nowMs + (this.#connected ? job.responseMs : this.#timeouts.connectMs);
   }
 
   #connect({ host, port, tls }: Origin): Socket {
@@ -133,7 +162,8 @@ export class UpstreamConnection {
     }
     socket.once(tls ? "secureConnect" : "connect", () => {
       this.#connected = true;
-      if (this.#job) this.#deadline?.extend(this.#job.responseMs);
+      const job = this.#jobs[0];
+      if (job) this.deadlineMs = performance.now() + job.responseMs;
     });
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#lose(error.code ?? "socket error"));
@@ -141,122 +171,155 @@ export class UpstreamConnection {
     return socket;
   }
 
-  /** @returns False to pause the socket. */
-  #onRead(input: Buffer): boolean {
-    const job = this.#job;
-    if (!job) {
-      // Bytes that nobody asked for would be taken for the next request's response.
-      this.destroy();
-      return true;
-    }
-    let pieces: readonly Buffer[];
-    try {
-      pieces = this.#parser.feed(input);
-    } catch (error) {
-      this.#fail("protocol", error instanceof ProtocolViolation ? error.message : String(error));
-      return true;
-    }
-    const { head, complete } = this.#parser;
-    if (!head) return true;
-    if (head.keepAliveSeconds !== undefined) {
-      this.#keepAliveMs = Math.max(0, head.keepAliveSeconds * 1000 - KEEP_ALIVE_MARGIN_MS);
-    }
-    if (complete && !this.#headGiven) {
-      const body = pieces.length === 0 ? EMPTY : pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
-      this.#release();
-      job.onResponse(head, body);
-      this.#free();
-      return true;
-    }
-    return this.#giveOn(job, pieces);
+  /** ASCII goes out without being encoded. Anything else is UTF-8: cut to eight bits it could become a line break. */
+  #write(text: string): void {
+    this.#socket.write(text, Buffer.byteLength(text) === text.length ? "latin1" : "utf8");
   }
 
-  #giveOn(job: UpstreamJob, pieces: readonly Buffer[]): boolean {
-    this.#deadline?.extend(job.idleMs);
+  /** @returns False to pause the socket. */
+  #onRead(input: Buffer): boolean {
+    let position = 0;
     let wantsMore = true;
-    let rest = pieces;
+    while (position < input.length && !this.#gone) {
+      const job = this.#jobs[0];
+      if (!job) {
+        // Bytes that nobody asked for would be taken for the next request's response.
+        this.destroy();
+        return true;
+      }
+      try {
+        position = this.#parser.feed(input, position);
+      } catch (error) {
+        this.#fail("protocol", error instanceof ProtocolViolation ? error.message : String(error));
+        return true;
+      }
+      wantsMore = this.#handOver(job);
+    }
+    if (this.#jobs.length === 0 && !this.#gone) this.#free();
+    return wantsMore;
+  }
+
+  /** Gives the job what the parser has found. @returns False to pause the socket. */
+  #handOver(job: UpstreamJob): boolean {
+    const { head, complete, pieces } = this.#parser;
+    if (!head) return true;
+    const nowMs = performance.now();
+    if (!this.#headGiven) {
+      this.#owner.onAnswered(nowMs - this.turnSinceMs);
+      if (head.keepAliveSeconds !== undefined && this.#keepAliveMs > 0) {
+        this.#keepAliveMs = Math.max(0, head.keepAliveSeconds * 1000 - KEEP_ALIVE_MARGIN_MS);
+      }
+      if (complete) {
+        const whole = pieces.length === 1 ? (pieces[0] as Buffer) : pieces.length === 0 ? EMPTY : Buffer.concat(pieces);
+        this.#finishFirst(nowMs);
+        job.onResponse(head, whole);
+        return true;
+      }
+    }
+    this.deadlineMs = nowMs + job.idleMs;
+    return this.#giveOn(job, pieces, nowMs);
+  }
+
+  #giveOn(job: UpstreamJob, pieces: readonly Buffer[], nowMs: number): boolean {
+    let wantsMore = true;
+    let index = 0;
     if (!this.#headGiven && this.#parser.head) {
       this.#headGiven = true;
       wantsMore = job.onHead(this.#parser.head, pieces[0] ?? EMPTY);
-      rest = pieces.slice(1);
+      index = 1;
     }
-    for (const piece of rest) {
-      if (this.#job !== job) return true; // cancelled by what it was given
-      wantsMore = job.onBody(piece) && wantsMore;
+    for (; index < pieces.length; index += 1) {
+      if (this.#jobs[0] !== job) return true; // cancelled by what it was given
+      wantsMore = job.onBody(pieces[index] as Buffer) && wantsMore;
     }
-    if (this.#job !== job) return true;
+    if (this.#jobs[0] !== job) return true;
     if (!this.#parser.complete) return wantsMore;
-    this.#release();
+    this.#finishFirst(nowMs);
     job.onEnd();
-    this.#free();
     return true;
   }
 
+  /** The first job is done with; the next one's response may come. */
+  #finishFirst(nowMs: number): void {
+    const done = this.#jobs.shift();
+    if (done) done.connection = null;
+    this.used = true;
+    const next = this.#jobs[0];
+    if (!next) {
+      this.deadlineMs = Number.POSITIVE_INFINITY;
+      return;
+    }
+    const { reusable, head } = this.#parser;
+    // An upstream is trusted with the end of a message only where the message itself says it.
+    const framed = head !== null && head.status !== 204 && head.status !== 304;
+    if (reusable && framed) this.#awaitResponse(next, nowMs);
+    else this.#leave("the upstream closed behind a response");
+  }
+
   #onEnd(): void {
-    const job = this.#job;
+    const job = this.#jobs[0];
     if (job && this.#headGiven) {
       try {
         this.#parser.finish();
-        this.#release();
-        job.onEnd();
       } catch {
         this.#fail("reset", "closed in the middle of a response");
+        return;
       }
+      this.#jobs.shift();
+      job.onEnd();
     }
     this.#lose("closed");
   }
 
-  /** The job is done with; the connection may not be yet. */
-  #release(): void {
-    this.#deadline?.stop();
-    this.#deadline = null;
-    this.#job = null;
-  }
-
   #free(): void {
-    if (this.#gone) return;
     if (!this.#parser.reusable || !this.#requestSent || this.#keepAliveMs === 0 || this.#socket.writableNeedDrain) {
       this.destroy();
       return;
     }
-    this.#used = true;
     this.freeUntilMs = performance.now() + this.#keepAliveMs;
     this.#owner.onFree(this);
   }
 
   /** The socket is gone under whatever was going on. */
   #lose(detail: string): void {
-    const job = this.#job;
-    if (job && !this.#parser.begun && this.#used && this.#owner.onLost(this, job)) {
-      this.#release();
-      this.destroy();
-      return;
-    }
-    this.#fail(this.#connected ? "reset" : "connect", detail);
+    const first = this.#jobs[0];
+    const fresh = !this.used && this.#jobs.length === 1;
+    // On a connection that was new the upstream meant it: another try would end the same way.
+    if (first && (this.#parser.begun || fresh)) this.#fail(this.#connected ? "reset" : "connect", detail);
+    else this.#leave(detail);
   }
 
-  #fail(failure: UpstreamFailure, detail: string): void {
-    const job = this.#job;
-    this.#release();
+  /** Gives the connection up; jobs without a response may have another try elsewhere. */
+  #leave(detail: string, blameless = false): void {
+    const jobs = this.#jobs.splice(0);
+    const failed = jobs.length === 0 ? jobs : this.#owner.onStranded(this, jobs, blameless);
     this.destroy();
+    for (const job of failed) job.onFailure(this.#connected ? "reset" : "connect", detail);
+  }
+
+  /** The first job fails; the others may have another try. */
+  #fail(failure: UpstreamFailure, detail: string): void {
+    const job = this.#jobs.shift();
+    this.#leave(detail);
     job?.onFailure(failure, detail);
   }
 
   #stream(job: UpstreamJob, body: IncomingBody): void {
     const socket = this.#socket;
     const chunked = body.declaredBytes === undefined;
+    const current = () => this.#jobs[0] === job;
     this.#requestSent = false;
-    socket.write(job.head);
+    this.#write(job.head);
     const onDrain = () => body.resume();
     socket.on("drain", onDrain);
     const stop = () => socket.off("drain", onDrain);
     body.pushTo(
       (chunk, last) => {
-        if (this.#job !== job) {
+        if (!current()) {
           stop();
           return true; // answered or gone: the rest is thrown away
         }
-        this.#deadline?.extend(last ? job.responseMs : job.idleMs);
+        this.deadlineMs = performance.now() + (last ? job.responseMs : job.idleMs);
         const roomy = writePiece(socket, chunk, chunked, last);
         if (last) {
           this.#requestSent = true;
@@ -266,7 +329,7 @@ export class UpstreamConnection {
       },
       (failure) => {
         stop();
-        if (this.#job !== job) return;
+        if (!current()) return;
         // Half a request is on the wire: only closing tells the upstream that the rest will not come.
         this.cancel(job);
         job.onRequestBodyFailure(failure);

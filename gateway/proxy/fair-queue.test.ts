@@ -36,3 +36,11 @@ test("forgets what is removed", () => {
   expect(queue.shift(any)).toBe("a2");
   expect(queue.size).toBe(0);
 });
+
+test("gives out what matches, wherever it stands", () => {
+  const queue = new FairQueue<string>(10, 10);
+  for (const item of ["a1", "a2", "a3"]) queue.push("a", item);
+  queue.push("b", "b2");
+  expect(queue.takeAll((item) => item.endsWith("2"))).toEqual(["a2", "b2"]);
+  expect([1, 2, 3].map(() => queue.shift(any))).toEqual(["a1", "a3", undefined]);
+});

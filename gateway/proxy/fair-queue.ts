@@ -41,4 +41,16 @@ export class FairQueue<T> {
     if (items.length === 0) this.#byKey.delete(key);
     this.size -= 1;
   }
+
+  /** Takes out every item that matches, wherever it stands. */
+  takeAll(matches: (item: T) => boolean): readonly T[] {
+    if (this.size === 0) return [];
+    const taken: T[] = [];
+    for (const [key, items] of this.#byKey) {
+      const matching = items.filter(matches);
+      for (const item of matching) this.remove(key, item);
+      taken.push(...matching);
+    }
+    return taken;
+  }
 }

@@ -1,5 +1,6 @@
 /** One request to an upstream and who waits for its response. */
 import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
+import type { UpstreamConnection } from "./connection.ts";
 import type { UpstreamHead } from "./response-parser.ts";
 
 export type UpstreamFailure =
@@ -15,7 +16,7 @@ export type UpstreamFailure =
 
 export interface UpstreamJob {
   /** Whose request it is: connections and places in the queue are shared out between these. */
-  readonly fairnessKey: string;
+  readonly lane: string;
   readonly method: string;
   /** Request line and headers, with the framing of the body and the empty line that ends them. */
   readonly head: string;
@@ -26,11 +27,16 @@ export interface UpstreamJob {
   /** Between two pieces of a body, in either direction. */
   readonly idleMs: number;
 
+  /** The pool's own notes: where the job is, until when it waits for a connection, whether it had a second try. */
+  connection: UpstreamConnection | null;
+  waitUntilMs: number;
+  retried: boolean;
+
   /** The whole response came at once. The body's memory is valid during the call. */
   onResponse(head: UpstreamHead, body: Buffer): void;
   /** The head and the first piece of a longer response; as {@link onBody}. */
   onHead(head: UpstreamHead, first: Buffer): boolean;
-  /** @returns False to pause the upstream until {@link JobControl.resume}. Memory is valid during the call. */
+  /** @returns False to pause the upstream until it is resumed. Memory is valid during the call. */
   onBody(chunk: Buffer): boolean;
   onEnd(): void;
   /** The request's own body broke off or grew too large; the upstream has been left. Nothing else is called then. */
@@ -39,9 +45,7 @@ export interface UpstreamJob {
   onFailure(failure: UpstreamFailure, detail: string): void;
 }
 
-/** What a job's owner may do while it runs. */
-export interface JobControl {
-  resume(): void;
-  /** The response is not wanted any more; the job is not called again. */
-  cancel(): void;
+/** Requests that may be repeated: they change nothing and carry nothing. */
+export function isRepeatable(job: UpstreamJob): boolean {
+  return job.body === null && (job.method === "GET" || job.method === "HEAD" || job.method === "OPTIONS");
 }

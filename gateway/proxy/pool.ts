@@ -1,86 +1,89 @@
 /** The connections to one upstream: bounded, shared out fairly, kept while they are of use. */
-import type { Deadline, Deadlines } from "../deadlines.ts";
-import { type ConnectionOwner, type ConnectionTimeouts, type Origin, UpstreamConnection } from "./connection.ts";
+import { type ConnectionOwner, type ConnectionTimeouts, UpstreamConnection } from "./connection.ts";
 import { FairQueue } from "./fair-queue.ts";
-import type { JobControl, UpstreamJob } from "./job.ts";
+import { isRepeatable, type UpstreamJob } from "./job.ts";
+import type { Origin } from "./origin.ts";
+import { Pipelining, type PipeliningOptions } from "./pipelining.ts";
 
 export interface PoolLimits extends ConnectionTimeouts {
   readonly maxConnections: number;
-  /** Most connections that one key may hold at a time; the rest is left to others. */
-  readonly maxConnectionsPerKey: number;
+  /** Most connections that one lane may hold at a time; the rest is left to others. */
+  readonly maxConnectionsPerLane: number;
   /** Requests waiting for a connection. */
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
+  /** Null: one request at a time on a connection, always. */
+  readonly pipelining: PipeliningOptions | null;
 }
 
-/** Requests that may be repeated: they change nothing and carry nothing. */
-const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** One project's part of a pool. */
+export interface Lane {
+  readonly key: string;
+  /** Connections that carry its requests now, */
+  held: number;
+  /** and those of them on which more GETs may follow. */
+  readonly open: UpstreamConnection[];
+}
+
 /** Repetitions are at most a tenth of the requests: a failing upstream must not get more load. */
 const RETRY_SHARE = 0.1;
 const RETRY_BURST = 20;
 
-/** Where a job is at the moment. */
-interface Ticket extends JobControl {
-  readonly job: UpstreamJob;
-  connection: UpstreamConnection | null;
-  waiting: Deadline | null;
-  retried: boolean;
-}
-
 export class UpstreamPool implements ConnectionOwner {
   readonly #origin: Origin;
   readonly #limits: PoolLimits;
-  readonly #deadlines: Deadlines;
+  readonly #pipelining: Pipelining | null;
+  readonly #connections = new Set<UpstreamConnection>();
   /** Last in, first out: the busiest connections stay warm, the others come of age and close. */
   readonly #free: UpstreamConnection[] = [];
-  readonly #busy = new Map<UpstreamConnection, Ticket>();
-  readonly #waiting: FairQueue<Ticket>;
-  readonly #held = new Map<string, number>();
+  readonly #lanes = new Map<string, Lane>();
+  readonly #waiting: FairQueue<UpstreamJob>;
   #retryBudget = RETRY_BURST;
   #closed = false;
 
-  constructor(origin: Origin, limits: PoolLimits, deadlines: Deadlines) {
+  constructor(origin: Origin, limits: PoolLimits) {
     this.#origin = origin;
     this.#limits = limits;
-    this.#deadlines = deadlines;
+    this.#pipelining = limits.pipelining ? new Pipelining(limits.pipelining) : null;
     this.#waiting = new FairQueue(limits.maxWaiting, Math.max(1, Math.ceil(limits.maxWaiting / 2)));
   }
 
   get size(): number {
-    return this.#free.length + this.#busy.size;
+    return this.#connections.size;
   }
 
   get isIdle(): boolean {
     return this.size === 0 && this.#waiting.size === 0;
   }
 
-  send(job: UpstreamJob): JobControl {
-    this.#retryBudget = Math.min(RETRY_BURST, this.#retryBudget + RETRY_SHARE);
-    const ticket: Ticket = {
-      job,
-      connection: null,
-      waiting: null,
-      retried: false,
-      resume: () => ticket.connection?.resume(job),
-      cancel: () => this.#cancel(ticket),
-    };
-    if (!this.#assign(ticket, false)) this.#wait(ticket);
-    return ticket;
+  send(job: UpstreamJob): void {
+    if (this.#retryBudget < RETRY_BURST) this.#retryBudget += RETRY_SHARE;
+    if (!this.#assign(job, false)) this.#wait(job);
   }
 
-  /** Closes free connections whose time is over. Called now and then. */
+  cancel(job: UpstreamJob): void {
+    if (job.connection) job.connection.cancel(job);
+    else this.#waiting.remove(job.lane, job);
+  }
+
+  /** Ends what has taken too long or is of no use any more. Called every now and then. */
   sweep(nowMs: number): void {
-    const expired = this.#free.filter((connection) => connection.freeUntilMs <= nowMs);
-    for (const connection of expired) connection.destroy();
+    for (const connection of this.#connections) {
+      if (connection.depth === 0 ? connection.freeUntilMs <= nowMs : false) connection.destroy();
+      else if (connection.deadlineMs <= nowMs) connection.expire();
+    }
+    for (const job of this.#waiting.takeAll((waiting) => waiting.waitUntilMs <= nowMs)) {
+      job.onFailure("overloaded", "no connection became free in time");
+    }
   }
 
   close(): void {
     this.#closed = true;
-    for (const connection of [...this.#free, ...this.#busy.keys()]) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   onFree(connection: UpstreamConnection): void {
-    this.#leaveBusy(connection);
+    this.#leaveLane(connection);
     if (this.#closed) {
       connection.destroy();
       return;
@@ -90,80 +93,91 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   onGone(connection: UpstreamConnection): void {
-    this.#leaveBusy(connection);
+    this.#leaveLane(connection);
+    this.#connections.delete(connection);
     const index = this.#free.indexOf(connection);
     if (index !== -1) this.#free.splice(index, 1);
     this.#serveWaiting();
   }
 
-  onLost(connection: UpstreamConnection, job: UpstreamJob): boolean {
-    const ticket = this.#busy.get(connection);
-    if (!ticket || ticket.retried || this.#closed) return false;
-    if (!REPEATABLE.has(job.method) || job.body !== null || this.#retryBudget < 1) return false;
-    this.#retryBudget -= 1;
-    ticket.retried = true;
-    this.#leaveBusy(connection);
+  onAnswered(waitedMs: number): void {
+    this.#pipelining?.observe(waitedMs);
+  }
+
+  onStranded(
+    connection: UpstreamConnection,
+    jobs: readonly UpstreamJob[],
+    blameless: boolean,
+  ): readonly UpstreamJob[] {
+    this.#leaveLane(connection);
+    const pipelined = connection.pipelined;
+    if (pipelined && !blameless) this.#pipelining?.broken(performance.now());
+    return jobs.filter((job) => !this.#retry(job, pipelined));
+  }
+
+  #retry(job: UpstreamJob, pipelined: boolean): boolean {
+    if (job.retried || this.#closed || !isRepeatable(job)) return false;
+    // What only stood in a row behind another response has not failed: it costs no budget.
+    if (!pipelined) {
+      if (this.#retryBudget < 1) return false;
+      this.#retryBudget -= 1;
+    }
+    job.retried = true;
+    job.connection = null;
     // The others may be as dead as this one: the second try gets a connection of its own.
-    if (!this.#assign(ticket, true)) this.#wait(ticket);
+    if (!this.#assign(job, true)) this.#wait(job);
     return true;
   }
 
   /** @returns False when no connection can be had now. */
-  #assign(ticket: Ticket, fresh: boolean): boolean {
-    const key = ticket.job.fairnessKey;
-    const held = this.#held.get(key) ?? 0;
-    if (held >= this.#limits.maxConnectionsPerKey) return false;
+  #assign(job: UpstreamJob, fresh: boolean): boolean {
+    const nowMs = performance.now();
+    const lane = this.#laneOf(job.lane);
+    const depth = fresh ? 1 : (this.#pipelining?.depthFor(job, nowMs) ?? 1);
+    if (depth > 1 && this.#pipelining?.append(lane, job, depth, nowMs)) return true;
+    if (lane.held >= this.#limits.maxConnectionsPerLane) return false;
     let connection = fresh ? undefined : this.#free.pop();
     if (!connection) {
       if (this.size >= this.#limits.maxConnections) return false;
-      connection = new UpstreamConnection(this.#origin, this, this.#limits, this.#deadlines);
+      connection = new UpstreamConnection(this.#origin, this, this.#limits);
+      this.#connections.add(connection);
     }
-    this.#held.set(key, held + 1);
-    this.#busy.set(connection, ticket);
-    ticket.connection = connection;
-    connection.run(ticket.job);
+    lane.held += 1;
+    connection.lane = lane;
+    if (depth > 1 && this.#pipelining) this.#pipelining.open(lane, connection, job, nowMs);
+    else connection.run(job, nowMs);
     return true;
   }
 
-  #wait(ticket: Ticket): void {
-    const { job } = ticket;
-    if (!this.#waiting.push(job.fairnessKey, ticket)) {
-      job.onFailure("overloaded", "too many requests wait for a connection");
-      return;
-    }
-    ticket.waiting = this.#deadlines.start(this.#limits.maxWaitMs, () => {
-      ticket.waiting = null;
-      this.#waiting.remove(job.fairnessKey, ticket);
-      job.onFailure("overloaded", "no connection became free in time");
-    });
+  #wait(job: UpstreamJob): void {
+    job.waitUntilMs = performance.now() + this.#limits.maxWaitMs;
+    if (!this.#waiting.push(job.lane, job)) job.onFailure("overloaded", "too many requests wait for a connection");
   }
 
   #serveWaiting(): void {
     while (this.#waiting.size > 0 && (this.#free.length > 0 || this.size < this.#limits.maxConnections)) {
-      const ticket = this.#waiting.shift((key) => (this.#held.get(key) ?? 0) < this.#limits.maxConnectionsPerKey);
-      if (!ticket) return;
-      ticket.waiting?.stop();
-      ticket.waiting = null;
-      this.#assign(ticket, false);
+      const job = this.#waiting.shift((key) => this.#laneOf(key).held < this.#limits.maxConnectionsPerLane);
+      if (!job) return;
+      this.#assign(job, false);
     }
   }
 
-  #cancel(ticket: Ticket): void {
-    if (ticket.waiting) {
-      ticket.waiting.stop();
-      ticket.waiting = null;
-      this.#waiting.remove(ticket.job.fairnessKey, ticket);
+  #laneOf(key: string): Lane {
+    let lane = this.#lanes.get(key);
+    if (!lane) {
+      lane = { key, held: 0, open: [] };
+      this.#lanes.set(key, lane);
     }
-    ticket.connection?.cancel(ticket.job);
+    return lane;
   }
 
-  #leaveBusy(connection: UpstreamConnection): void {
-    const ticket = this.#busy.get(connection);
-    if (!ticket) return;
-    this.#busy.delete(connection);
-    const key = ticket.job.fairnessKey;
-    const held = (this.#held.get(key) ?? 1) - 1;
-    if (held === 0) this.#held.delete(key);
-    else this.#held.set(key, held);
+  #leaveLane(connection: UpstreamConnection): void {
+    const { lane } = connection;
+    if (!lane) return;
+    connection.lane = null;
+    lane.held -= 1;
+    const index = lane.open.indexOf(connection);
+    if (index !== -1) lane.open.splice(index, 1);
+    if (lane.held === 0) this.#lanes.delete(lane.key);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Parses HTTP/1.1 responses of an upstream, strictly: where two readers could disagree about where a message ends, it is
- * refused. Pure; it is fed with what a socket read and says what was in it.
+ * refused. Pure; it is fed with what a socket read and says what was in it, one response at a time.
  * @see RFC 9112
  */
 
@@ -48,6 +48,8 @@ export class ResponseParser {
   complete = false;
   /** Whether the connection may carry another request after this response. */
   reusable = false;
+  /** What the last {@link feed} found of the body: views of its input. */
+  readonly pieces: Buffer[] = [];
   /** Something of the response has arrived: the request must not be repeated. */
   begun = false;
 
@@ -65,6 +67,7 @@ export class ResponseParser {
     this.complete = false;
     this.reusable = false;
     this.begun = false;
+    this.pieces.length = 0;
     this.#state = "head";
     this.#headOnly = headOnly;
     this.#interim = 0;
@@ -73,29 +76,20 @@ export class ResponseParser {
   }
 
   /**
+   * Reads on from a position of the input, up to its end or to the end of the response, whichever comes first. What was
+   * found of the body is in {@link pieces}.
    * @param input May be reused after the call.
-   * @returns The pieces of body in it, as views of the input.
+   * @returns The position behind what was read.
    * @throws {ProtocolViolation}
    */
-  feed(input: Buffer): readonly Buffer[] {
+  feed(input: Buffer, from: number): number {
     this.begun = true;
-    let data = input;
-    if (this.#rest) {
-      data = Buffer.concat([this.#rest, input]);
-      this.#rest = null;
-    }
-    const pieces: Buffer[] = [];
-    let position = 0;
-    while (position < data.length) {
-      const next = this.#step(data, position, pieces);
-      if (next === -1) {
-        // A copy: the caller's buffer is about to be overwritten.
-        this.#rest = Buffer.from(data.subarray(position));
-        break;
-      }
-      position = next;
-    }
-    return pieces;
+    this.pieces.length = 0;
+    const kept = this.#rest;
+    if (kept === null) return this.#run(input, from);
+    this.#rest = null;
+    const position = this.#run(Buffer.concat([kept, input.subarray(from)]), 0);
+    return from + position - kept.length;
   }
 
   /** The upstream closed its side. @throws {ProtocolViolation} in the middle of a response. */
@@ -104,16 +98,30 @@ export class ResponseParser {
     else if (this.#state !== "complete") throw new ProtocolViolation("connection closed in the middle of a response");
   }
 
+  #run(data: Buffer, from: number): number {
+    let position = from;
+    while (position < data.length && !this.complete) {
+      const next = this.#step(data, position);
+      if (next === -1) {
+        // A copy: the caller's buffer is about to be overwritten.
+        this.#rest = Buffer.from(data.subarray(position));
+        return data.length;
+      }
+      position = next;
+    }
+    return position;
+  }
+
   /** @returns The position after what was understood, -1 when more input is needed. */
-  #step(data: Buffer, position: number, pieces: Buffer[]): number {
+  #step(data: Buffer, position: number): number {
     switch (this.#state) {
       case "head":
         return this.#readHead(data, position);
       case "length-body":
       case "chunk-data":
-        return this.#readBody(data, position, pieces);
+        return this.#readBody(data, position);
       case "until-close":
-        pieces.push(position === 0 ? data : data.subarray(position));
+        this.pieces.push(position === 0 ? data : data.subarray(position));
         return data.length;
       case "chunk-size":
         return this.#readChunkSize(data, position);
@@ -122,7 +130,7 @@ export class ResponseParser {
       case "trailers":
         return this.#readTrailers(data, position);
       case "complete":
-        throw new ProtocolViolation("bytes after the end of a response");
+        return position;
     }
   }
 
@@ -173,9 +181,9 @@ export class ResponseParser {
     }
   }
 
-  #readBody(data: Buffer, position: number, pieces: Buffer[]): number {
+  #readBody(data: Buffer, position: number): number {
     const end = Math.min(data.length, position + this.#remaining);
-    pieces.push(data.subarray(position, end));
+    this.pieces.push(data.subarray(position, end));
     this.#remaining -= end - position;
     if (this.#remaining > 0) return end;
     if (this.#state === "length-body") this.#end(this.reusable);

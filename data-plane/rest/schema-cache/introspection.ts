@@ -291,12 +291,33 @@ const REPRESENTATIONS = `/* introspectRepresentations */
  * Only settings the login may set for a request. Those of a superuser can be granted from PostgreSQL 15 on.
  * $1: whether settings made for all databases count too; they come first, so that those of this one win.
  */
-function roleSettingsQuery(serverVersion: number): string {
+/**
+ * A project tells its role settings by a view of its own: those in the catalogue can be written from any database of a
+ * shared cluster, by whoever may become the role, and cannot be read in a project.
+ */
+async function readRoleSettings(
+  transaction: Transaction,
+  serverVersion: number,
+  clusterWide: boolean,
+): Promise<readonly RoleSettingsRow[]> {
+  const [source] = await transaction.query<{ own: boolean }>(
+    "/* introspectRoleSettingsSource */ select pg_catalog.to_regclass('supalove.role_settings') is not null as own",
+  );
   const granted =
     serverVersion >= 150000
       ? "or (known.context = 'superuser' and pg_catalog.has_parameter_privilege(known.name, 'set'))"
       : "";
-  return `/* introspectRoleSettings */
+  if (source?.own) {
+    return transaction.query<RoleSettingsRow>(
+      `/* introspectOwnRoleSettings */
+       select own.role_name::text as role, array_agg(own.name || '=' || own.value order by own.name) as settings
+       from supalove.role_settings own join pg_catalog.pg_settings known on lower(known.name) = lower(own.name)
+       where known.context = 'user' ${granted}
+       group by own.role_name`,
+    );
+  }
+  return transaction.query<RoleSettingsRow>(
+    `/* introspectRoleSettings */
     select role.rolname::text as role, (
       select coalesce(array_agg(item order by ordinality), '{}')
       from unnest(setting.setconfig) with ordinality as items(item, ordinality)
@@ -307,7 +328,9 @@ function roleSettingsQuery(serverVersion: number): string {
     join pg_catalog.pg_roles role on role.oid = setting.setrole
     where setting.setdatabase = (select oid from pg_catalog.pg_database where datname = current_database())
       or ($1 and setting.setdatabase = 0)
-    order by role.rolname, setting.setdatabase`;
+    order by role.rolname, setting.setdatabase`,
+    [clusterWide],
+  );
 }
 
 export interface IntrospectionScope {
@@ -342,9 +365,7 @@ export async function readCatalogue(transaction: Transaction, scope: Introspecti
     computedRelationships: await transaction.query<ComputedRelationshipRow>(COMPUTED_RELATIONSHIPS, exposed),
     handlers: await transaction.query<HandlerRow>(HANDLERS, exposed),
     representations: await transaction.query<RepresentationRow>(REPRESENTATIONS),
-    roleSettings: await transaction.query<RoleSettingsRow>(roleSettingsQuery(serverVersion), [
-      scope.clusterWideRoleSettings,
-    ]),
+    roleSettings: await readRoleSettings(transaction, serverVersion, scope.clusterWideRoleSettings),
   };
 }
 

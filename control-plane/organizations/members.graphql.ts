@@ -4,9 +4,11 @@ import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
 import type { GraphqlContext } from "../context.ts";
+import type { Queryable } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import { isUuid, type OrganizationRow, requireAccount, requireOrganization } from "../permissions.ts";
+import type { AccountViewer } from "../viewer.ts";
 import { createInvitation, INVITATION_COLUMNS, type InvitationRow, useInvitation } from "./invitations.ts";
 import { changeMember, requireMayGive } from "./member-changes.ts";
 import { OrganizationType, RoleEnum } from "./organization.graphql.ts";
@@ -41,7 +43,7 @@ interface AddedMember {
 }
 
 const AddMemberPayload = builder.objectRef<AddedMember>("AddMemberPayload").implement({
-  description: "Either a member, when the address has an account, or an invitation.",
+  description: "Either a member or an invitation; the other one is null.",
   fields: (t) => ({
     member: t.expose("member", { type: MemberType, nullable: true }),
     invitation: t.expose("invitation", { type: InvitationType, nullable: true }),
@@ -105,16 +107,16 @@ builder.mutationFields((t) => ({
   addMember: t.field({
     type: AddMemberPayload,
     description:
-      "Adds the account of an e-mail address, or makes an invitation when there is none. Inviting again replaces the invitation. Role ADMIN; only an OWNER makes owners.",
+      "Adds the account of an e-mail address when the viewer already shares an organization with it (the instance owner adds any account). Otherwise makes an invitation, whether there is an account or not; inviting again replaces it. Role ADMIN; only an OWNER makes owners.",
     args: { organizationId: t.arg.id(), email: t.arg.string(), role: t.arg({ type: RoleEnum }) },
     resolve: async (_root, { organizationId, role, ...args }, context) => {
       const organization = await requireMayGive(context, organizationId, role);
       const email = parseEmail("email", args.email);
-      const { accountId } = requireAccount(context);
+      const viewer = requireAccount(context);
       return context.database.transaction(async (tx): Promise<AddedMember> => {
         const account = await findAccountByEmail(tx, email);
-        if (!account) {
-          const invitedBy = accountId;
+        if (!account || !(await isAcquainted(tx, viewer, account.id))) {
+          const invitedBy = viewer.accountId;
           const created = await createInvitation(tx, { organizationId, email, role, invitedBy, now: context.now() });
           await recordAudit(tx, context, { action: "invitation.create", organizationId, details: { email, role } });
           return { member: null, ...created };
@@ -209,6 +211,21 @@ builder.mutationFields((t) => ({
     },
   }),
 }));
+
+/**
+ * E-mail addresses are not verified here: a stranger may have made an account of somebody's address. So only accounts
+ * that somebody has let in before are added by address alone; others need the invitation's token, which goes from hand
+ * to hand. It also keeps from admins which addresses have accounts.
+ */
+async function isAcquainted(tx: Queryable, viewer: AccountViewer, accountId: string): Promise<boolean> {
+  if (viewer.isInstanceOwner) return true;
+  const shared = await tx.query(
+    `/* isAcquainted */ select from memberships mine join memberships theirs using (organization_id)
+     where mine.account_id = $1 and theirs.account_id = $2 limit 1`,
+    [viewer.accountId, accountId],
+  );
+  return shared.length > 0;
+}
 
 /** An id that is no UUID names nobody. */
 function parseAccountId(id: string): string {

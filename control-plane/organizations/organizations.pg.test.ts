@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import type { Role } from "../permissions.ts";
 import {
   createTestControlPlane,
   insertTestAccount,
+  insertTestMember,
   type TestAccount,
   type TestControlPlane,
 } from "../testing/test-control-plane.ts";
@@ -38,13 +40,13 @@ const REMOVE = `mutation Remove($organizationId: ID!, $accountId: ID!) {
 }`;
 const ACCEPT = "mutation Accept($token: String!) { acceptInvitation(token: $token) { id viewerRole } }";
 
-async function teamOf(...roles: string[]) {
+async function teamOf(...roles: ("OWNER" | "ADMIN" | "DEVELOPER" | "VIEWER")[]) {
   const owner = await insertTestAccount(plane.database, "owner");
   const organization = await newOrganization(owner);
   const accounts: TestAccount[] = [];
   for (const role of roles) {
     const account = await insertTestAccount(plane.database, role.toLowerCase());
-    await as(owner).data(ADD, { organizationId: organization.id, email: account.email, role });
+    await insertTestMember(plane.database, organization.id, account, role.toLowerCase() as Role);
     accounts.push(account);
   }
   return { owner, organizationId: organization.id, accounts };
@@ -94,7 +96,44 @@ describe("invitations", () => {
     );
     expect(await as(account).code(ACCEPT, { token: second.invitationToken })).toBe("NOT_FOUND");
     const third = await invite();
-    expect(third.member.accountId).toBe(account.id); // by now the address has an account
+    expect(await as(account).code(ACCEPT, { token: third.invitationToken })).toBeNull();
+  });
+});
+
+describe("adding by address", () => {
+  test("needs a token from strangers: an address proves nothing, and says nothing of who has an account", async () => {
+    const { owner, organizationId } = await teamOf();
+    const squatter = await insertTestAccount(plane.database, "squatter");
+    const { addMember } = await as(owner).data(ADD, { organizationId, email: squatter.email, role: "ADMIN" });
+    expect(addMember).toMatchObject({ member: null, invitation: { email: squatter.email } });
+    expect(await as(squatter).code(`{ organization(id: "${organizationId}") { id } }`)).toBe("NOT_FOUND");
+    expect((await as(squatter).data(ACCEPT, { token: addMember.invitationToken })).acceptInvitation).toEqual({
+      id: organizationId,
+      viewerRole: "ADMIN",
+    });
+  });
+
+  test("is at once for whom one shares an organization with, and for the instance owner", async () => {
+    const { owner, accounts } = await teamOf("DEVELOPER");
+    const [colleague] = accounts as [TestAccount];
+    const { id: second } = await newOrganization(owner, "Second");
+    const added = (await as(owner).data(ADD, { organizationId: second, email: colleague.email, role: "VIEWER" }))
+      .addMember;
+    expect(added).toEqual({
+      member: { accountId: colleague.id, role: "VIEWER" },
+      invitation: null,
+      invitationToken: null,
+    });
+    expect(await as(owner).code(ADD, { organizationId: second, email: colleague.email, role: "ADMIN" })).toBe(
+      "CONFLICT",
+    );
+    const stranger = await insertTestAccount(plane.database);
+    const byInstance = await as(instanceOwner).data(ADD, {
+      organizationId: second,
+      email: stranger.email,
+      role: "VIEWER",
+    });
+    expect(byInstance.addMember.member.accountId).toBe(stranger.id);
   });
 });
 
@@ -183,7 +222,10 @@ test("pages of members follow one another in both directions", async () => {
 });
 
 test("the audit log tells who did what to whom, without tokens", async () => {
-  const { owner, organizationId } = await teamOf("DEVELOPER");
+  const { owner, organizationId } = await teamOf();
+  const person = await insertTestAccount(plane.database);
+  const { addMember } = await as(owner).data(ADD, { organizationId, email: person.email, role: "DEVELOPER" });
+  await as(person).data(ACCEPT, { token: addMember.invitationToken });
   await as(owner).data(ADD, { organizationId, email: "later@example.com", role: "ADMIN" });
   const { organization } = await as(owner).data(
     `{ organization(id: "${organizationId}") { auditLog(first: 10) { totalCount edges { node { actor action details ipAddress } } } } }`,
@@ -191,7 +233,8 @@ test("the audit log tells who did what to whom, without tokens", async () => {
   const entries = organization.auditLog.edges.map(({ node }: { node: Record<string, unknown> }) => node);
   expect(entries.map(({ action }: { action: string }) => action)).toEqual([
     "invitation.create",
-    "member.add",
+    "invitation.accept",
+    "invitation.create",
     "organization.create",
   ]);
   expect(entries[0]).toMatchObject({

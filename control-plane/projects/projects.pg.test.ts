@@ -4,6 +4,7 @@ import { GraphqlClient } from "../testing/graphql-client.ts";
 import {
   createTestControlPlane,
   insertTestAccount,
+  insertTestMember,
   type TestAccount,
   type TestControlPlane,
 } from "../testing/test-control-plane.ts";
@@ -189,9 +190,7 @@ describe("a subscription ends", () => {
   async function watcher() {
     const organization = await newOrganization();
     const member = await insertTestAccount(plane.database, "member");
-    await client.data(
-      `mutation { addMember(organizationId: "${organization}", email: "${member.email}", role: VIEWER) { member { role } } }`,
-    );
+    await insertTestMember(plane.database, organization, member, "viewer");
     const stream = plane
       .client(member.token)
       .subscribe(`subscription { projects(organizationId: "${organization}") { ref } }`);

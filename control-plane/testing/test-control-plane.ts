@@ -4,6 +4,7 @@ import { createAccessToken } from "../accounts/access-tokens.ts";
 import { createSession } from "../accounts/sessions.ts";
 import { createPool, Database } from "../database.ts";
 import { createLogger } from "../logger.ts";
+import type { Role } from "../permissions.ts";
 import { parseMasterKeys } from "../secrets/master-keys.ts";
 import { type ControlPlane, type ControlPlaneOptions, createControlPlane } from "../server.ts";
 import { createFreshDatabase } from "./fresh-database.ts";
@@ -96,4 +97,18 @@ export async function insertTestAccount(database: Database, name = "person"): Pr
       session: { cookie: `supalove_session=${session.token}`, "x-supalove-client": "test" },
     };
   });
+}
+
+/** Makes the account a member without asking anybody. */
+export async function insertTestMember(
+  database: Database,
+  organizationId: string,
+  account: TestAccount,
+  role: Role,
+): Promise<void> {
+  await database.query("insert into memberships (organization_id, account_id, role) values ($1, $2, $3)", [
+    organizationId,
+    account.id,
+    role,
+  ]);
 }

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import type { DatabaseAddress } from "../../../control-plane/client/config-snapshot.ts";
 import { ConnectionLost, DatabaseError } from "../database.ts";
@@ -80,7 +80,9 @@ async function upgradeToTls(plain: Socket, options: HandshakeOptions): Promise<S
   plain.pause();
   // Anything after the one byte was injected before encryption began.
   if (answer.length !== 1 || answer[0] !== 0x53) throw new ProtocolViolation("the server does not offer TLS");
-  const secure = connectTls({ ...options.tls, socket: plain, servername: options.address.host });
+  const { host } = options.address;
+  // The certificate is checked against `host`; as a server name only a name may be sent.
+  const secure = connectTls({ ...options.tls, socket: plain, host, ...(isIP(host) ? {} : { servername: host }) });
   secure.on("error", () => {});
   await once(secure, "secureConnect");
   return secure;

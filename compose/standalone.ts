@@ -96,7 +96,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
     serviceConfigs.onChange(({ projectRef, snapshot }) => {
       if (snapshot?.state !== "active") databases.release(projectRef).catch(() => undefined);
     });
-    const rest = createRestService({ databases, now: () => new Date(), logger });
+    const rest = createRestService({ databases, now: Date.now, logger });
     running.push({ stop: () => rest.close() });
     const auth = createAuthService({ databases, now: () => new Date(), logger });
     running.push({ stop: () => auth.close() });

@@ -47,12 +47,11 @@ async function start(environment: Environment): Promise<void> {
 
   /** A process loads the code of the services that it runs, and no other. */
   async function createService(name: ServiceName): Promise<RunningService> {
-    const parts = { databases, now: () => new Date(), logger };
     switch (name) {
       case "rest":
-        return (await import("./rest/service.ts")).createRestService(parts);
+        return (await import("./rest/service.ts")).createRestService({ databases, now: Date.now, logger });
       case "auth":
-        return (await import("./auth/service.ts")).createAuthService(parts);
+        return (await import("./auth/service.ts")).createAuthService({ databases, now: () => new Date(), logger });
       default:
         throw new EnvironmentError(`The environment cannot be used:\n  SUPALOVE_SERVICES: ${name} cannot run here`);
     }

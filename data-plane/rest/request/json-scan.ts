@@ -136,22 +136,14 @@ class JsonScanner {
   }
 
   private value(depth: number): void {
-    switch (this.bytes[this.position]) {
-      case OPEN_BRACE:
-        return this.object(depth, ignore);
-      case OPEN_BRACKET:
-        return this.array(() => this.value(depth + 1), depth);
-      case QUOTE:
-        return this.string();
-      case 0x74:
-        return this.literal("true");
-      case 0x66:
-        return this.literal("false");
-      case 0x6e:
-        return this.literal("null");
-      default:
-        return this.number();
-    }
+    const byte = this.bytes[this.position];
+    if (byte === QUOTE) this.string();
+    else if (byte === OPEN_BRACE) this.object(depth, ignore);
+    else if (byte === OPEN_BRACKET) this.array(() => this.value(depth + 1), depth);
+    else if (byte === 0x74) this.literal("true");
+    else if (byte === 0x66) this.literal("false");
+    else if (byte === 0x6e) this.literal("null");
+    else this.number();
   }
 
   private object(depth: number, onKey: (span: KeySpan) => void): void {

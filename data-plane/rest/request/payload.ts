@@ -22,10 +22,26 @@ export interface JsonPayload {
   readonly keys: readonly string[] | null;
   /** True when there is certainly no object in it. */
   readonly empty: boolean;
+  /** Made from CSV, so that it cannot stand for a JSON parameter. */
+  readonly fromCsv: boolean;
 }
 
-const EMPTY_ARRAY: JsonPayload = { kind: "json", bytes: Buffer.from("[]"), shape: "array", keys: [], empty: true };
-const EMPTY_OBJECT: JsonPayload = { kind: "json", bytes: Buffer.from("{}"), shape: "object", keys: [], empty: false };
+const EMPTY_ARRAY: JsonPayload = {
+  kind: "json",
+  bytes: Buffer.from("[]"),
+  shape: "array",
+  keys: [],
+  empty: true,
+  fromCsv: false,
+};
+const EMPTY_OBJECT: JsonPayload = {
+  kind: "json",
+  bytes: Buffer.from("{}"),
+  shape: "object",
+  keys: [],
+  empty: false,
+  fromCsv: false,
+};
 
 export interface PayloadOptions {
   readonly contentType: string | undefined;
@@ -50,6 +66,7 @@ export function parsePayload(bytes: Buffer, options: PayloadOptions): Payload {
         shape: "array",
         keys: table.keys,
         empty: table.json === "[]",
+        fromCsv: true,
       };
     }
     case "application/x-www-form-urlencoded":
@@ -70,19 +87,19 @@ function parseJson(bytes: Buffer, options: PayloadOptions): JsonPayload {
   if (options.hasColumns) {
     const bracket = firstBracket(bytes);
     if (bracket === "other") throw restError("PGRST102", { message: "Empty or invalid json" });
-    return { kind: "json", bytes, shape: bracket, keys: null, empty: false };
+    return { kind: "json", bytes, shape: bracket, keys: null, empty: false, fromCsv: false };
   }
   const outline = outlineOfJson(bytes);
   if (outline === null) throw restError("PGRST102", { message: "Empty or invalid json" });
   switch (outline.kind) {
     case "object":
-      return { kind: "json", bytes, shape: "object", keys: outline.keys, empty: false };
+      return { kind: "json", bytes, shape: "object", keys: outline.keys, empty: false, fromCsv: false };
     case "array":
       // A function takes the first object, or the whole array as its one unnamed parameter.
       if (!outline.uniform && !options.forRoutine) {
         throw restError("PGRST102", { message: "All object keys must match" });
       }
-      return { kind: "json", bytes, shape: "array", keys: outline.keys, empty: outline.length === 0 };
+      return { kind: "json", bytes, shape: "array", keys: outline.keys, empty: outline.length === 0, fromCsv: false };
     case "scalar":
       return options.forRoutine ? { ...EMPTY_OBJECT, bytes } : EMPTY_ARRAY;
   }
@@ -103,5 +120,12 @@ function formFields(bytes: Buffer): readonly (readonly [string, string])[] {
 function formAsObject(bytes: Buffer): JsonPayload {
   const object: Record<string, string> = Object.assign(Object.create(null), Object.fromEntries(formFields(bytes)));
   const keys = Object.keys(object);
-  return { kind: "json", bytes: Buffer.from(JSON.stringify(object)), shape: "object", keys, empty: false };
+  return {
+    kind: "json",
+    bytes: Buffer.from(JSON.stringify(object)),
+    shape: "object",
+    keys,
+    empty: false,
+    fromCsv: false,
+  };
 }

@@ -111,7 +111,7 @@ class BuiltSchemaCache implements SchemaCache {
     this.index = index;
     this.serverVersion = rows.serverVersion;
     for (const relation of relations) innerMap(this.relations, relation.schema).set(relation.name, relation);
-    for (const routine of rows.routines.map(routineOf)) {
+    for (const routine of rows.routines.map(routineOf).filter(isCallable)) {
       const named = innerMap(this.routines, routine.schema);
       named.set(routine.name, [...(named.get(routine.name) ?? []), routine]);
     }
@@ -164,6 +164,19 @@ class BuiltSchemaCache implements SchemaCache {
 
   findRoleSettings(role: string): RoleSettings | null {
     return this.roleSettings.get(role) ?? null;
+  }
+
+  outline() {
+    const schemas = new Set([...this.relations.keys(), ...this.routines.keys()]);
+    return Object.fromEntries(
+      [...schemas].map((schema) => [
+        schema,
+        {
+          relations: [...(this.relations.get(schema)?.keys() ?? [])],
+          routines: [...(this.routines.get(schema)?.keys() ?? [])],
+        },
+      ]),
+    );
   }
 
   schemaComment(schema: string): string | null {
@@ -294,6 +307,14 @@ function routineOf(row: RoutineRow): Routine {
     settings: (row.settings ?? []).map(splitSetting),
     comment: row.comment,
   };
+}
+
+const BODY_TYPES = ["json", "jsonb", "text", "xml", "bytea"];
+
+/** Arguments are passed by name; only one that is the whole body needs none. */
+function isCallable({ parameters }: Routine): boolean {
+  if (parameters.every((parameter) => parameter.name !== "")) return true;
+  return parameters.length === 1 && BODY_TYPES.includes(parameters[0]?.type ?? "");
 }
 
 function returnShapeOf(row: RoutineRow, modes: readonly string[]): ReturnShape {

@@ -136,6 +136,8 @@ export interface SchemaCache {
   /** Comment of an exposed schema. */
   schemaComment(schema: string): string | null;
   readonly serverVersion: number;
+  /** Names of all there is, by schema. */
+  outline(): Readonly<Record<string, { readonly relations: readonly string[]; readonly routines: readonly string[] }>>;
   /** Roughly what it takes of the process's memory. */
   readonly approximateBytes: number;
 }

@@ -1,0 +1,524 @@
+/**
+ * From a request and the schema cache to the statement that serves it: plan, then SQL. What comes out holds no value of
+ * the request, so it serves every later request of the same shape.
+ */
+import type { RestConfig } from "./config.ts";
+import { restError } from "./error.ts";
+import { findRoutine } from "./plan/find-routine.ts";
+import { fuzzyMatches } from "./plan/fuzzy.ts";
+import { chooseRepresentation, type Representation } from "./plan/media.ts";
+import { planRead, planWriteConditions, type ReadPlan, type ReadPlanOptions } from "./plan/plan-read.ts";
+import type { FieldItem, PlannedItem, ReadNode } from "./plan/read-plan.ts";
+import { answerSelect, bodyExpression, readsRowsTwice } from "./query/body-sql.ts";
+import { type CallArguments, callSql } from "./query/call-sql.ts";
+import type { PayloadColumn, PayloadRows } from "./query/payload-sql.ts";
+import { ReadSql, type RowSource } from "./query/read-sql.ts";
+import { type Binding, quoteIdentifier, quoteQualified, SqlWriter } from "./query/sql.ts";
+import { deleteSql, insertSql, type Returning, UPDATED_COUNT, type Upsert, updateSql } from "./query/write-sql.ts";
+import type { ApiRequest } from "./request/api-request.ts";
+import { parseQueryParameters } from "./request/query-parameters.ts";
+import type { QueryParameters } from "./request/query-types.ts";
+import { parseIsolation } from "./schema-cache/build.ts";
+import type { Isolation, Relation, Routine, SchemaCache } from "./schema-cache/types.ts";
+
+export interface Query {
+  readonly text: string;
+  readonly bindings: readonly Binding[];
+}
+
+/** How the total of a Content-Range comes about. */
+export type CountMode =
+  | "none"
+  /** There is no page: as many rows as were answered. */
+  | "page"
+  /** Counted by the statement. */
+  | "exact"
+  /** The server's estimate, from a second statement. */
+  | "planned"
+  /** Counted up to the limit of rows; beyond it the estimate, if that is more. */
+  | "estimated";
+
+export interface CompiledRequest {
+  readonly action: "read" | "insert" | "update" | "replace" | "delete" | "call";
+  readonly query: Query;
+  /** EXPLAIN of the rows to be counted. */
+  readonly estimate: Query | null;
+  readonly count: CountMode;
+  readonly representation: Representation;
+  /** Whether the body is sent: no HEAD, no `return=minimal`, no function without a result. */
+  readonly hasBody: boolean;
+  readonly readOnly: boolean;
+  readonly isolation: Isolation | null;
+  /** Settings of the function that hold for the whole transaction. */
+  readonly settings: readonly (readonly [name: string, value: string])[];
+  /** The result must be exactly one row. */
+  readonly singular: boolean;
+  readonly maxAffected: number | null;
+  /** Name of the relation and its key, when a Location is to be told. */
+  readonly location: { readonly relation: string; readonly primaryKey: readonly string[] } | null;
+  /** Of an insert: conflicts are merged, so that the status tells whether anything was inserted. */
+  readonly merges: boolean;
+  readonly hasResolution: boolean;
+  readonly legacyNames: ReadPlan["legacyNames"];
+}
+
+/** @throws {RestError} of planning: PGRST100 and on. */
+export function compileRequest(request: ApiRequest, cache: SchemaCache, config: RestConfig): CompiledRequest {
+  const query = parseQueryParameters(request.shape.pairs);
+  const compiler = new Compiler(request, query, cache, config);
+  if (request.target.kind === "routine") return compiler.call(request.target.name);
+  if (request.target.kind === "root") throw restError("PGRST125");
+  return compiler.relation(findRelation(cache, request.schema, request.target.name));
+}
+
+const MIN_TABLE_SCORE = 0.75;
+/** Looking for similar names takes time with their number, and a typing error is the caller's to find. */
+const MAX_HINTED_RELATIONS = 500;
+
+/** @throws {RestError} PGRST205 */
+export function findRelation(cache: SchemaCache, schema: string, name: string): Relation {
+  const relation = cache.findRelation(schema, name);
+  if (relation) return relation;
+  const names = cache.relationsOf(schema).map((candidate) => candidate.name);
+  const [similar] = names.length > MAX_HINTED_RELATIONS ? [] : fuzzyMatches(names, name);
+  throw restError("PGRST205", {
+    message: `Could not find the table '${schema}.${name}' in the schema cache`,
+    hint:
+      similar && similar.score >= MIN_TABLE_SCORE ? `Perhaps you meant the table '${schema}.${similar.text}'` : null,
+  });
+}
+
+const SOURCE = '"pgrst_source"';
+const CALL = '"pgrst_call"';
+
+class Compiler {
+  private readonly request: ApiRequest;
+  private readonly query: QueryParameters;
+  private readonly cache: SchemaCache;
+  private readonly config: RestConfig;
+  private readonly planOptions: ReadPlanOptions;
+
+  constructor(request: ApiRequest, query: QueryParameters, cache: SchemaCache, config: RestConfig) {
+    this.request = request;
+    this.query = query;
+    this.cache = cache;
+    this.config = config;
+    this.planOptions = {
+      cache,
+      schema: request.schema,
+      maxRows: config.maxRows,
+      aggregatesEnabled: config.aggregatesEnabled,
+      urlUseLegacyTargetNames: config.urlUseLegacyTargetNames,
+    };
+  }
+
+  relation(relation: Relation): CompiledRequest {
+    return this.request.action === "read" ? this.read(relation) : this.write(relation);
+  }
+
+  private read(relation: Relation): CompiledRequest {
+    const plan = planRead(this.query, { relation, name: relation.name, filters: true }, this.planOptions);
+    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), returns: null });
+    const alias = quoteIdentifier(relation.name);
+    const source: RowSource = { from: quoteQualified(relation), alias, row: alias, joins: [] };
+    const answer = this.readAnswer(plan, representation, { relation, scalar: false, single: false }, source, "");
+    return {
+      ...this.common(representation),
+      ...answer,
+      action: "read",
+      readOnly: true,
+      hasBody: this.request.method !== "HEAD",
+      legacyNames: plan.legacyNames,
+    };
+  }
+
+  /** The SELECT over a relation's or a function's rows. `prefix` are CTEs that the source stands on. */
+  private readAnswer(
+    plan: ReadPlan,
+    representation: Representation,
+    subject: { readonly relation: Relation | null; readonly scalar: boolean; readonly single: boolean },
+    source: RowSource,
+    prefix: string,
+    writer = new SqlWriter(),
+  ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
+    const { form } = representation;
+    const sql = new ReadSql(writer, this.readOptions(representation));
+    const count = this.countMode();
+    const select = sql.select(plan.root, source);
+    const hasBody = this.request.method !== "HEAD";
+    const body = hasBody ? bodyExpression(form, { ...subject, rows: '"page"' }) : null;
+    const ctes = [prefix];
+    if (readsRowsTwice(form)) ctes.push(`"page" AS (${select})`);
+    let total: string | null = null;
+    if (count === "exact" || count === "estimated") {
+      const limit = count === "estimated" ? ` LIMIT ${(this.config.maxRows ?? 0) + 1}` : "";
+      total = `(SELECT count(*) FROM (${sql.selectForCount(plan.root, source)}${limit}) AS "counted")`;
+    }
+    const rows = readsRowsTwice(form) ? '"page" AS "rows"' : `(${select}) AS "rows"`;
+    const text = `${withClause(ctes)}${answerSelect({ total, body }, rows)}`;
+    return {
+      query: this.finish(text, writer, representation),
+      estimate: this.estimate(plan, source, prefix, count),
+      count,
+    };
+  }
+
+  private estimate(plan: ReadPlan, source: RowSource, prefix: string, count: CountMode): Query | null {
+    // A function's rows cannot be estimated without its arguments once more; its own estimate says nothing anyway.
+    if ((count !== "planned" && count !== "estimated") || prefix !== "") return null;
+    const writer = new SqlWriter();
+    const sql = new ReadSql(writer, { nestedAsJsonb: false, expandStars: false, pageLimit: false, pageOffset: false });
+    const text = `/* restEstimate */ EXPLAIN (FORMAT JSON) ${sql.selectForCount(plan.root, source)}`;
+    return { text, bindings: writer.bindings };
+  }
+
+  call(name: string): CompiledRequest {
+    const { request } = this;
+    const { routine, args } = this.chooseRoutine(name);
+    const { returns } = routine;
+    this.checkMaxAffected(routine);
+    const relation =
+      returns.kind === "composite" && returns.relation
+        ? this.cache.findRelation(returns.relation.schema, returns.relation.name)
+        : null;
+    const isComposite = returns.kind === "composite";
+    const plan = planRead(
+      isComposite ? this.query : { ...this.query, select: [], filters: [], logic: [], order: [] },
+      { relation, name: returns.kind === "composite" ? (returns.relation?.name ?? name) : name, filters: true },
+      this.planOptions,
+    );
+    const representation = this.represent({
+      relation: returns.kind === "composite" ? returns.relation : null,
+      wholeRows: isWhole(plan.root),
+      returns,
+    });
+    const writer = new SqlWriter();
+    const answer = this.callAnswer(plan, representation, routine, args, relation, writer);
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    const hoisted = routine.settings.filter(([setting]) => this.config.hoistedTxSettings.includes(setting));
+    return {
+      ...this.common(representation),
+      ...answer,
+      action: "call",
+      readOnly: isRead || routine.volatility !== "volatile",
+      isolation: parseIsolation(hoisted.find(([setting]) => setting === "default_transaction_isolation")?.[1]),
+      settings: hoisted.filter(([setting]) => setting !== "default_transaction_isolation"),
+      hasBody: request.method !== "HEAD" && returns.kind !== "void",
+      maxAffected: this.strictMaxAffected(),
+      legacyNames: plan.legacyNames,
+    };
+  }
+
+  private callAnswer(
+    plan: ReadPlan,
+    representation: Representation,
+    routine: Routine,
+    args: CallArguments,
+    relation: Relation | null,
+    writer: SqlWriter,
+  ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
+    const { returns } = routine;
+    const call = callSql(writer, routine, args);
+    const count = this.countMode();
+    // Counted apart from the page, the rows must be had once and kept.
+    const keepsRows = count === "exact" || count === "estimated";
+    if (returns.kind !== "composite") {
+      const from = call.from === null ? "" : ` FROM ${call.from}`;
+      const values = `SELECT ${call.expression} AS "value"${from}`;
+      const single = returns.kind === "void" || !returns.set;
+      const subject = { relation: null, scalar: true, single };
+      const source = keepsRows
+        ? { from: SOURCE, alias: SOURCE, row: SOURCE, joins: [] }
+        : { from: `(${values}) AS ${CALL}`, alias: CALL, row: CALL, joins: [] };
+      const valuePlan = { ...plan, root: { ...plan.root, items: [VALUE_ITEM] } };
+      const prefix = keepsRows ? `${SOURCE} AS (${values})` : "";
+      return this.readAnswer(valuePlan, representation, subject, source, prefix, writer);
+    }
+    const item = `${call.expression} AS ${CALL}`;
+    const from = call.from === null ? item : `${call.from}, LATERAL ${item}`;
+    const subject = { relation, scalar: false, single: !returns.set };
+    if (!keepsRows) {
+      return this.readAnswer(plan, representation, subject, { from, alias: CALL, row: CALL, joins: [] }, "", writer);
+    }
+    const row = relation === null ? SOURCE : `ROW(${SOURCE}.*)::${quoteQualified(relation)}`;
+    const source = { from: SOURCE, alias: SOURCE, row, joins: [] };
+    return this.readAnswer(
+      plan,
+      representation,
+      subject,
+      source,
+      `${SOURCE} AS (SELECT ${CALL}.* FROM ${from})`,
+      writer,
+    );
+  }
+
+  private chooseRoutine(name: string): { readonly routine: Routine; readonly args: CallArguments } {
+    const { request, query } = this;
+    const { payload, schema } = request;
+    const choose = (names: readonly string[], kind: "named" | "json") =>
+      findRoutine(this.cache, schema, name, names, { kind });
+    if (request.method !== "POST") {
+      const { routine } = choose(
+        query.routineArguments.map((argument) => argument.name),
+        "named",
+      );
+      return { routine, args: { kind: "values", values: query.routineArguments } };
+    }
+    switch (payload.kind) {
+      case "form": {
+        const { routine } = choose(
+          payload.fields.map(([field]) => field),
+          "named",
+        );
+        const first = request.shape.slots.length;
+        const values = payload.fields.map(([field], index) => ({
+          name: field,
+          value: { kind: "slot" as const, index: first + index },
+        }));
+        return { routine, args: { kind: "values", values } };
+      }
+      case "json": {
+        const names = query.columns ?? payload.keys ?? [];
+        const { routine, takesBody } = choose(names, payload.fromCsv ? "named" : "json");
+        return { routine, args: takesBody ? { kind: "body" } : { kind: "json", shape: payload.shape, names } };
+      }
+      case "raw": {
+        const { routine } = findRoutine(this.cache, schema, name, [], { kind: "raw", type: payload.type });
+        return { routine, args: { kind: "body" } };
+      }
+      case "unsupported":
+      case "none":
+        return { routine: choose([], "named").routine, args: { kind: "values", values: [] } };
+    }
+  }
+
+  private write(relation: Relation): CompiledRequest {
+    const { request, query } = this;
+    const { preferences, action } = request;
+    const wantsRows = preferences.return === "representation";
+    const plan = planRead(
+      wantsRows ? query : { ...query, select: [], order: [], filters: [], logic: [], pages: [] },
+      { relation, name: relation.name, filters: false },
+      this.planOptions,
+    );
+    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), returns: null });
+    const writer = new SqlWriter();
+    const wantsLocation =
+      action === "insert" && preferences.return === "headers-only" && relation.primaryKey.length > 0;
+    const returning: Returning = {
+      columns: wantsRows ? neededColumns(plan.root, relation) : wantsLocation ? relation.primaryKey : [],
+    };
+    const change = this.change(relation, writer, returning);
+    const row = `ROW(${SOURCE}.*)::${quoteQualified(relation)}`;
+    const source: RowSource = { from: SOURCE, alias: SOURCE, row, joins: [] };
+    const sql = new ReadSql(writer, {
+      nestedAsJsonb: nestsAsJsonb(representation),
+      expandStars: true,
+      pageLimit: false,
+      pageOffset: false,
+    });
+    const shaped = wantsRows ? sql.select(plan.root, source) : `SELECT 1 FROM ${SOURCE}`;
+    const ctes = [`${SOURCE} AS (${change.text})`];
+    if (wantsRows && readsRowsTwice(representation.form)) ctes.push(`"page" AS (${shaped})`);
+    const body = wantsRows
+      ? bodyExpression(representation.form, { scalar: false, single: false, relation, rows: '"page"' })
+      : null;
+    const rows = ctes.length > 1 ? '"page" AS "rows"' : `(${shaped}) AS "rows"`;
+    const updated = change.upsert?.resolution === "merge" ? UPDATED_COUNT : null;
+    const text =
+      withClause(ctes) + answerSelect({ total: null, body, updated, location: wantsLocation ? LOCATION : null }, rows);
+    return {
+      ...this.common(representation),
+      action: action as "insert" | "update" | "replace" | "delete",
+      query: this.finish(text, writer, representation),
+      estimate: null,
+      count: preferences.count === "exact" || preferences.count === "estimated" ? "page" : "none",
+      readOnly: false,
+      hasBody: wantsRows,
+      maxAffected: action === "update" || action === "delete" ? this.strictMaxAffected() : null,
+      location: wantsLocation ? { relation: relation.name, primaryKey: relation.primaryKey } : null,
+      merges: change.upsert?.resolution === "merge",
+      hasResolution: action === "insert" && change.upsert !== null,
+      legacyNames: plan.legacyNames,
+    };
+  }
+
+  private change(
+    relation: Relation,
+    writer: SqlWriter,
+    returning: Returning,
+  ): { readonly text: string; readonly upsert: Upsert | null } {
+    const { request, query } = this;
+    if (request.action === "delete") {
+      const conditions = planWriteConditions(query, relation, this.planOptions);
+      return { text: deleteSql(writer, relation, conditions, returning), upsert: null };
+    }
+    const rows = this.payloadRows(relation);
+    switch (request.action) {
+      case "update": {
+        const conditions = planWriteConditions(query, relation, this.planOptions);
+        return { text: updateSql(writer, relation, rows, conditions, returning), upsert: null };
+      }
+      case "replace": {
+        this.checkReplace(relation);
+        const conditions = planWriteConditions(query, relation, this.planOptions);
+        const upsert: Upsert = { resolution: "merge", conflictColumns: relation.primaryKey };
+        return { text: insertSql(writer, relation, rows, upsert, conditions, returning), upsert };
+      }
+      default: {
+        const upsert = this.upsert(relation);
+        return { text: insertSql(writer, relation, rows, upsert, [], returning), upsert };
+      }
+    }
+  }
+
+  private upsert(relation: Relation): Upsert | null {
+    const { resolution } = this.request.preferences;
+    const conflictColumns = this.query.onConflict ?? relation.primaryKey;
+    if (resolution === null || conflictColumns.length === 0) return null;
+    return { resolution: resolution === "merge-duplicates" ? "merge" : "ignore", conflictColumns };
+  }
+
+  /** A PUT is of the one row its URL names. */
+  private checkReplace(relation: Relation): void {
+    if (this.query.pages.some(({ path }) => path.length === 0)) throw restError("PGRST114");
+    const filters = this.query.filters.filter(({ path }) => path.length === 0).map(({ value }) => value);
+    const names = new Set(filters.map(({ field }) => field.name));
+    const onlyEquals = filters.every(
+      ({ field, operation, negated }) =>
+        !negated && field.jsonPath.length === 0 && operation.kind === "simple" && operation.operator === "eq",
+    );
+    const isKey =
+      relation.primaryKey.length > 0 &&
+      filters.length === relation.primaryKey.length &&
+      relation.primaryKey.every((column) => names.has(column)) &&
+      !this.query.logic.some(({ path }) => path.length === 0);
+    if (!onlyEquals || !isKey) throw restError("PGRST105");
+  }
+
+  private payloadRows(relation: Relation): PayloadRows {
+    const { payload, preferences, action } = this.request;
+    if (payload.kind !== "json") {
+      const mediaType = payload.kind === "unsupported" ? payload.mediaType : "this media type";
+      throw restError("PGRST102", { message: `Content-Type not acceptable: ${mediaType}` });
+    }
+    const names = this.query.columns ?? payload.keys ?? [];
+    const columns = [...new Set(names)].map((name): PayloadColumn => {
+      const column = relation.columns.get(name);
+      if (!column) {
+        throw restError("PGRST204", {
+          message: `Could not find the '${name}' column of '${relation.name}' in the schema cache`,
+        });
+      }
+      const parse = column.domain === null ? null : (this.cache.findRepresentation(column.domain)?.fromJson ?? null);
+      return { name, type: column.type, parse, defaultExpression: column.defaultExpression };
+    });
+    return {
+      shape: payload.shape,
+      columns: payload.empty && action === "update" ? [] : columns,
+      defaults: preferences.missing === "default",
+      firstOnly: action !== "insert",
+    };
+  }
+
+  private represent(subject: Parameters<typeof chooseRepresentation>[2]): Representation {
+    return chooseRepresentation(this.cache, this.request.accepted, subject, this.config.planEnabled);
+  }
+
+  private readOptions(representation: Representation) {
+    const { request, query, config } = this;
+    const root = query.pages.find(({ path }) => path.length === 0)?.value;
+    return {
+      nestedAsJsonb: nestsAsJsonb(representation),
+      expandStars: false,
+      pageLimit: root?.limit != null || request.hasRange || config.maxRows !== null,
+      pageOffset: root?.offset != null || request.hasRange,
+    };
+  }
+
+  private countMode(): CountMode {
+    const { request, config, query } = this;
+    const { count } = request.preferences;
+    if (count === null) return "none";
+    if (count === "planned") return "planned";
+    const hasPage = request.hasRange || query.pages.some(({ path }) => path.length === 0);
+    if (count === "estimated" && config.maxRows !== null) return "estimated";
+    return hasPage || config.maxRows !== null ? "exact" : "page";
+  }
+
+  private common(representation: Representation) {
+    const { form } = representation;
+    return {
+      representation,
+      isolation: null,
+      settings: [],
+      singular: form.kind === "json" && form.single,
+      maxAffected: null,
+      location: null,
+      merges: false,
+      hasResolution: false,
+    };
+  }
+
+  private strictMaxAffected(): number | null {
+    const { handling, maxAffected } = this.request.preferences;
+    return handling === "strict" ? maxAffected : null;
+  }
+
+  private checkMaxAffected({ returns }: Routine): void {
+    if (this.strictMaxAffected() === null) return;
+    if (returns.kind === "void" || !returns.set) throw restError("PGRST128");
+  }
+
+  private finish(text: string, writer: SqlWriter, { explain }: Representation): Query {
+    const comment = `/* rest ${this.request.action} */ `;
+    if (explain === null) return { text: comment + text, bindings: writer.bindings };
+    const options = [...explain.options, `FORMAT ${explain.format}`].map((option) => option.toUpperCase()).join(", ");
+    return { text: `${comment}EXPLAIN (${options}) ${text}`, bindings: writer.bindings };
+  }
+}
+
+const VALUE_ITEM: FieldItem = {
+  kind: "field",
+  field: { name: "value", jsonPath: [], pathNeedsJsonb: false, isTextVector: null, representation: null },
+  key: "value",
+  cast: null,
+  format: null,
+};
+
+/** The first row's key as an object of texts. */
+const LOCATION = `(SELECT json_object_agg("pair"."key", "pair"."value") FROM (SELECT * FROM ${SOURCE} LIMIT 1) AS "first", json_each_text(row_to_json("first")) AS "pair")`;
+
+function withClause(ctes: readonly string[]): string {
+  const given = ctes.filter((cte) => cte !== "");
+  return given.length === 0 ? "" : `WITH ${given.join(", ")} `;
+}
+
+/** Handlers of any row were made for jsonb inside it. */
+function nestsAsJsonb({ form }: Representation): boolean {
+  return form.kind === "aggregate";
+}
+
+/** `select` is `*` alone. */
+function isWhole(root: ReadNode): boolean {
+  return root.items.length === 1 && root.items[0]?.kind === "star";
+}
+
+/** What a write must return to be read as asked: the fields themselves and the keys that embeds are joined by. */
+function neededColumns(root: ReadNode, relation: Relation): readonly string[] {
+  const names = new Set<string>();
+  const addItem = (item: PlannedItem) => {
+    if (item.kind === "star") names.add("*");
+    else if (item.kind === "field") names.add(item.field.name);
+    else if (item.kind === "aggregate" && item.field) names.add(item.field.name);
+  };
+  for (const item of root.items) addItem(item);
+  for (const term of root.order) if (term.embed === null) names.add(term.field.name);
+  for (const { relationship } of root.embeds) {
+    if (relationship.kind === "computed") names.add("*");
+    else if (relationship.kind === "foreignKey") for (const [own] of relationship.columns) names.add(own);
+    else for (const [, own] of relationship.toSource.columns) names.add(own);
+  }
+  if (!names.has("*")) return [...names];
+  return ["*", ...[...names].filter((name) => name !== "*" && !relation.columns.has(name))];
+}

@@ -1,0 +1,26 @@
+/** `npm run rest`: serves one database, configured by PostgREST's own environment names. */
+import { createProjectDatabases } from "../database/project-databases.ts";
+import { InvalidEnvironment, readEnvironment } from "./environment.ts";
+import { startStandalone } from "./standalone.ts";
+
+try {
+  const settings = readEnvironment(process.env);
+  const running = await startStandalone({ env: process.env, settings, createDatabases: createProjectDatabases });
+  let stopping = false;
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    running.close().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  process.on("SIGUSR1", () => running.reloadSchema());
+  process.on("SIGUSR2", () => void running.reloadConfig());
+} catch (error) {
+  if (!(error instanceof InvalidEnvironment)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,276 @@
+/** From a statement's answer to the response. */
+import type { StatementResult } from "../database/database.ts";
+import type { ServiceResponse } from "../service.ts";
+import type { CompiledRequest } from "./compile.ts";
+import type { RestConfig } from "./config.ts";
+import { type Header, type RestError, restError } from "./error.ts";
+import { type Answer, allowsTxOverride } from "./execute.ts";
+import { isFramingHeader, isHeader } from "./header.ts";
+import { ANSWER } from "./query/body-sql.ts";
+import type { ApiRequest } from "./request/api-request.ts";
+import { appliedPreferences } from "./request/preferences.ts";
+import { decodeComponent } from "./request/shape.ts";
+
+const JSON_CONTENT_TYPE = "application/json; charset=utf-8";
+
+/** What a response is made of before the headers that all have in common. */
+export interface Draft {
+  readonly status: number;
+  readonly statusText?: string | undefined;
+  readonly headers: readonly Header[];
+  readonly body: string | Buffer | null;
+}
+
+/** @throws {RestError} PGRST103, PGRST111, PGRST112 */
+export function respond(
+  api: ApiRequest,
+  compiled: CompiledRequest,
+  answer: Answer,
+  config: RestConfig,
+  request: { readonly path: string; readonly query: string },
+): Draft {
+  const { result } = answer;
+  if (compiled.representation.explain) return explained(compiled, result);
+  const row = result.rowCount === 0 ? [] : shortColumns(result);
+  const pageTotal = Number(row[ANSWER.pageTotal] ?? 0);
+  const total = totalOf(compiled, row[ANSWER.total] ?? null, pageTotal, answer.estimate, config);
+  const headers: Header[] = [];
+  const status = statusOf(api, compiled, { pageTotal, total, updated: Number(row[ANSWER.updated] ?? 0) });
+  headers.push(["Content-Range", contentRange(api, compiled, pageTotal, total)]);
+  if (compiled.action === "read") headers.push(["Content-Location", contentLocation(request)]);
+  const location = row[ANSWER.location];
+  if (compiled.location && location) headers.push(["Location", locationOf(compiled.location, location)]);
+  const applied = preferencesApplied(api, compiled, config);
+  if (applied !== null) headers.push(["Preference-Applied", applied]);
+  for (const { target, alias } of compiled.legacyNames) headers.push(["Warning", legacyWarning(target, alias)]);
+  const sendsBody = compiled.hasBody && status !== 204;
+  const tellsType = sendsBody || (api.method === "HEAD" && status !== 204);
+  if (tellsType) headers.push(["Content-Type", compiled.representation.contentType]);
+  const draft = { status, headers, body: sendsBody ? bodyOf(compiled, result) : null };
+  return withSqlResponse(draft, row[ANSWER.headers] ?? null, row[ANSWER.status] ?? null);
+}
+
+/** All columns but the body, which may be large and is passed on as it came. */
+function shortColumns(result: StatementResult): readonly (string | null)[] {
+  return Array.from({ length: result.columns.length }, (_, index) =>
+    index === ANSWER.body ? null : (result.bytes(0, index)?.toString("utf8") ?? null),
+  );
+}
+
+function bodyOf({ representation }: CompiledRequest, result: StatementResult): Buffer {
+  const body = result.bytes(0, ANSWER.body) ?? Buffer.alloc(0);
+  const { form } = representation;
+  const binary = form.kind === "value" ? form.binary : form.kind === "aggregate" && form.handler.mediaType.binary;
+  // bytea in text format: \x and hexadecimal digits.
+  return binary ? Buffer.from(body.toString("latin1", 2), "hex") : body;
+}
+
+function explained({ representation }: CompiledRequest, result: StatementResult): Draft {
+  const lines = result.rows.map((row) => row[0] ?? "");
+  return { status: 200, headers: [["Content-Type", representation.contentType]], body: lines.join("\n") };
+}
+
+function totalOf(
+  compiled: CompiledRequest,
+  counted: string | null,
+  pageTotal: number,
+  estimate: number | null,
+  config: RestConfig,
+): number | null {
+  switch (compiled.count) {
+    case "none":
+      return null;
+    case "page":
+      return pageTotal;
+    case "exact":
+      return Number(counted ?? 0);
+    case "planned":
+      return estimate ?? pageTotal;
+    case "estimated": {
+      const exact = Number(counted ?? 0);
+      return exact > (config.maxRows ?? 0) ? Math.max(exact, estimate ?? 0) : exact;
+    }
+  }
+}
+
+function statusOf(
+  api: ApiRequest,
+  compiled: CompiledRequest,
+  rows: { readonly pageTotal: number; readonly total: number | null; readonly updated: number },
+): number {
+  const wantsRows = api.preferences.return === "representation";
+  const inserted = rows.pageTotal - rows.updated;
+  switch (compiled.action) {
+    case "insert":
+      return compiled.merges && inserted <= 0 ? 200 : 201;
+    case "replace":
+      if (!wantsRows) return 204;
+      return inserted > 0 ? 201 : 200;
+    case "update":
+    case "delete":
+      return wantsRows ? 200 : 204;
+    case "call":
+      if (!compiled.hasBody && api.method !== "HEAD") return 204;
+      return pageStatus(api, rows.pageTotal, rows.total);
+    case "read":
+      return pageStatus(api, rows.pageTotal, rows.total);
+  }
+}
+
+function pageStatus(api: ApiRequest, pageTotal: number, total: number | null): number {
+  if (total === null) return 200;
+  const { offset } = api.page;
+  if (offset > total) {
+    throw restError("PGRST103", {
+      details: `An offset of ${offset} was requested, but there are only ${total} rows.`,
+      headers: [["Content-Range", `*/${total}`]],
+    });
+  }
+  return pageTotal < total ? 206 : 200;
+}
+
+function contentRange(api: ApiRequest, compiled: CompiledRequest, pageTotal: number, total: number | null): string {
+  const shown = total ?? "*";
+  if (pageTotal === 0) return `*/${shown}`;
+  switch (compiled.action) {
+    case "insert":
+    case "replace":
+    case "delete":
+      return `*/${shown}`;
+    case "update":
+      return `0-${pageTotal - 1}/${shown}`;
+    default:
+      return `${api.page.offset}-${api.page.offset + pageTotal - 1}/${shown}`;
+  }
+}
+
+function preferencesApplied(api: ApiRequest, compiled: CompiledRequest, config: RestConfig): string | null {
+  const { action } = compiled;
+  const isWrite = action !== "read" && action !== "call";
+  return appliedPreferences(api.preferences, {
+    resolution: compiled.hasResolution,
+    missing: action === "insert" || action === "update",
+    return: isWrite,
+    count: true,
+    tx: allowsTxOverride(config),
+    maxAffected: action === "update" || action === "delete" || action === "call",
+  });
+}
+
+/** The same resource whatever the order of parameters was. */
+function contentLocation({ path, query }: { readonly path: string; readonly query: string }): string {
+  if (query === "") return path;
+  const pairs = query.split("&").filter((pair) => pair !== "");
+  if (pairs.length === 1 && IS_CANONICAL.test(query)) return `${path}?${query}`;
+  const parameters = pairs.map((pair) => {
+    const equals = pair.indexOf("=");
+    return equals < 0
+      ? { name: decodeComponent(pair), value: "" }
+      : { name: decodeComponent(pair.slice(0, equals)), value: decodeComponent(pair.slice(equals + 1)) };
+  });
+  parameters.sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0));
+  return `${path}?${parameters.map(({ name, value }) => `${encode(name)}=${encode(value)}`).join("&")}`;
+}
+
+/** One parameter of unreserved characters only needs neither sorting nor encoding. */
+const IS_CANONICAL = /^[\w.~-]+=[\w.~-]*$/;
+
+function encode(text: string): string {
+  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, percent);
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+}
+
+function locationOf({ relation, primaryKey }: NonNullable<CompiledRequest["location"]>, rowText: string): string {
+  const row = JSON.parse(rowText) as Readonly<Record<string, string | null>>;
+  const filters = primaryKey.map((column) => {
+    const value = row[column] ?? null;
+    return `${encode(column)}=${value === null ? "is.null" : `eq.${encode(value)}`}`;
+  });
+  return `/${encode(relation)}?${filters.join("&")}`;
+}
+
+function legacyWarning(target: string, alias: string): string {
+  return `299 - "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and will stop working in a future release. Update \`${headerText(target)}\` to \`${headerText(alias)}\` in query string filters, orders or limits."`;
+}
+
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}
+
+/** `response.status` and `response.headers` go before the server's own. */
+function withSqlResponse(draft: Draft, headersText: string | null, statusText: string | null): Draft {
+  if (headersText === null && statusText === null) return draft;
+  const own = headersText === null ? [] : parseSqlHeaders(headersText);
+  const names = new Set(own.map(([name]) => name.toLowerCase()));
+  return {
+    status: statusText === null ? draft.status : parseSqlStatus(statusText),
+    headers: [...draft.headers.filter(([name]) => !names.has(name.toLowerCase())), ...own],
+    body: draft.body,
+  };
+}
+
+function parseSqlHeaders(text: string): readonly Header[] {
+  const headers = parseSingleKeyObjects(text);
+  if (headers === null || !headers.every(([name, value]) => isHeader(name, value))) throw restError("PGRST111");
+  return headers.filter(([name]) => !isFramingHeader(name));
+}
+
+function parseSingleKeyObjects(text: string): readonly Header[] | null {
+  try {
+    const items: unknown = JSON.parse(text);
+    if (!Array.isArray(items)) return null;
+    const headers = items.map((item): Header | null => {
+      const entries = typeof item === "object" && item !== null && !Array.isArray(item) ? Object.entries(item) : [];
+      const [entry] = entries;
+      return entries.length === 1 && entry && typeof entry[1] === "string" ? [entry[0], entry[1]] : null;
+    });
+    return headers.every((header) => header !== null) ? headers : null;
+  } catch {
+    return null;
+  }
+}
+
+function parseSqlStatus(text: string): number {
+  const status = /^\d{3}$/.test(text) ? Number(text) : 0;
+  if (status < 200 || status > 599) throw restError("PGRST112");
+  return status;
+}
+
+export function errorDraft(error: RestError, verbosity: RestConfig["errorVerbosity"]): Draft {
+  const { code, message, details, hint } = error;
+  const body = verbosity === "minimal" ? { code, message } : { code, details, hint, message };
+  const own = error.headers.filter(([name, value]) => isHeader(name, value) && !isFramingHeader(name));
+  return {
+    status: error.status,
+    statusText: error.statusText?.replace(/[^\x20-\x7e]/g, ""),
+    headers: [["Content-Type", JSON_CONTENT_TYPE], ["Proxy-Status", `PostgREST; error=${headerText(code)}`], ...own],
+    body: JSON.stringify(body),
+  };
+}
+
+const VARY: Header = ["Vary", "Accept, Prefer, Range"];
+
+/** Adds what every response has. */
+export function complete(
+  draft: Draft,
+  config: RestConfig,
+  request: { readonly method: string; readonly headers: Readonly<Record<string, string>> },
+  schema: string | null,
+): ServiceResponse {
+  const headers: Header[] = [...draft.headers];
+  if (!headers.some(([name]) => name.toLowerCase() === "vary")) headers.push(VARY);
+  if (schema !== null && config.schemas.length > 1)
+    headers.push(["Content-Profile", Buffer.from(schema).toString("latin1")]);
+  const { traceHeader } = config;
+  const trace = traceHeader === null ? undefined : request.headers[traceHeader.toLowerCase()];
+  if (traceHeader !== null && trace !== undefined) headers.push([traceHeader, trace]);
+  return {
+    status: draft.status,
+    ...(draft.statusText === undefined ? {} : { statusText: draft.statusText }),
+    headers,
+    body: request.method === "HEAD" ? null : draft.body,
+  };
+}

@@ -1,5 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { ensureServiceToken } from "./accounts/service-tokens.ts";
+import { createLogger } from "./logger.ts";
+import { parseMasterKeys } from "./secrets/master-keys.ts";
+import { createControlPlane } from "./server.ts";
+import { createFreshDatabase } from "./testing/fresh-database.ts";
 import {
   createTestControlPlane,
   insertTestAccount,
@@ -187,6 +192,22 @@ test("closing ends subscriptions, and lets a request under way end", async () =>
   });
   expect((await request).createOrganization.slug).toBe("last");
   await closed;
+});
+
+test("two instances may start at the same moment on an empty database", async () => {
+  await using fresh = await createFreshDatabase(inject("clusterUrl"));
+  const options = {
+    databaseUrl: fresh.url,
+    masterKeys: parseMasterKeys(randomBytes(32).toString("base64")),
+    publicGatewayUrl: "http://localhost:8083",
+    baseDomain: "localhost",
+    logger: createLogger("silent"),
+    version: "0.0.0-test",
+  };
+  const instances = await Promise.all([createControlPlane(options), createControlPlane(options)]);
+  const clusters = await instances[0].services.database.query("select from clusters");
+  await Promise.all(instances.map((instance) => instance.close()));
+  expect(clusters).toHaveLength(1);
 });
 
 test("one account holds at most a hundred subscriptions, and gets one back for each that it ends", async () => {

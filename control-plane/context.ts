@@ -5,6 +5,7 @@ import type { ClusterConnections } from "./clusters/cluster-connections.ts";
 import type { ConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { Database } from "./database.ts";
 import type { Events } from "./events.ts";
+import type { HealthChecks } from "./health/health-checks.ts";
 import type { Logger } from "./logger.ts";
 import type { SettingsPolicy } from "./projects/settings.ts";
 import type { Provisioner } from "./provisioning/provisioner.ts";
@@ -23,6 +24,7 @@ export interface Services {
   readonly provisioner: Provisioner;
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;
+  readonly healthChecks: HealthChecks;
   readonly passwords: PasswordHashing;
   readonly signInLimits: SignInLimits;
   readonly settings: InstanceSettings;

@@ -10,6 +10,7 @@ import type { InstanceSettings, Services } from "./context.ts";
 import { createPool, Database } from "./database.ts";
 import { createEvents, type EventStream, type PostgresEvents } from "./events.ts";
 import { createGraphqlHandler } from "./graphql-handler.ts";
+import { createHealthChecks } from "./health/health-checks.ts";
 import { createHttpServer } from "./http-server.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
@@ -162,6 +163,7 @@ function createServices(options: ControlPlaneOptions, events: PostgresEvents): S
     settings,
     settingsPolicy,
     now,
+    healthChecks: createHealthChecks({ database, vault, clusters, publicUrls, now }),
     signInLimits: createSignInLimits(now),
     configSnapshots: createConfigSnapshots({
       database,

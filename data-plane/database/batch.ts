@@ -47,7 +47,8 @@ export class Batch {
   /** Was run again once already, after an error that kept nothing. */
   isRetry = false;
   isSettled = false;
-  isCancelled = false;
+  /** When a CancelRequest was sent for it. */
+  cancelledAt: number | null = null;
 
   private resolve!: (results: readonly WireResult[]) => void;
   private reject!: (reason: unknown) => void;

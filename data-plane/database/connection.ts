@@ -157,8 +157,8 @@ export class Connection {
    * statement, so it may come late and hit the next batch: such a one is run again, and no more are taken meanwhile.
    */
   cancel(batch: Batch): void {
-    if (this.isCancelling || this.isClosed || this.head !== batch || batch.isCancelled) return;
-    batch.isCancelled = true;
+    if (this.isCancelling || this.isClosed || this.head !== batch || batch.cancelledAt !== null) return;
+    batch.cancelledAt = this.now();
     this.isCancelling = true;
     this.mayHaveBeenCancelled = true;
     const socket = connect(socketTarget(this.address));
@@ -355,7 +355,7 @@ export class Connection {
     if (error instanceof DatabaseError) {
       const isStale = isStalePlan(error);
       if (isStale) for (const plan of batch.plans) if (plan) this.prepared.forget(plan);
-      const isStray = error.code === "57014" && this.mayHaveBeenCancelled && !batch.isCancelled;
+      const isStray = error.code === "57014" && this.mayHaveBeenCancelled && batch.cancelledAt === null;
       if ((isStale || isStray) && !batch.isLeased && !batch.isRetry) {
         this.owner.onRetry(this, batch);
         return;

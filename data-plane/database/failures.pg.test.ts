@@ -230,6 +230,19 @@ describe("an abort signal", () => {
     expect(others).toEqual(others.map(() => "answered"));
   });
 
+  test("after a long run still waits for the server's answer to the cancel request", async () => {
+    let clock = 0;
+    const database = open({ maxConnectionsPerProject: 1, now: () => clock });
+    const controller = new AbortController();
+    const running = database.pipeline([ENDLESS], { signal: controller.signal });
+    await untilBackends("bool_or(wait_event = 'PgSleep')");
+    clock += 60_000;
+    controller.abort();
+    await expect(running).rejects.toBe(controller.signal.reason);
+    await expect(database.pipeline([sql("select 1")])).resolves.toMatchObject([{ rows: [["1"]] }]);
+    expect(databases.stats().opened).toBe(1);
+  });
+
   test("takes a batch out of the queue, and keeps one that comes too late from starting", async () => {
     const database = open({ maxConnectionsPerProject: 1, pipelineDepth: 1 });
     const controller = new AbortController();

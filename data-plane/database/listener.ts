@@ -3,7 +3,7 @@ import type { DatabaseAddress } from "../../control-plane/client/config-snapshot
 import { Batch } from "./batch.ts";
 import { Connection, type ConnectionLimits, type ConnectionOwner, lostError } from "./connection.ts";
 import { ConnectionLost } from "./database.ts";
-import type { DatabaseLogger } from "./pool.ts";
+import type { DatabaseLogger } from "./pool-options.ts";
 import { type HandshakeOptions, openConnection } from "./wire/handshake.ts";
 
 export interface ListenerOptions {

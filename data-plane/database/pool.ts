@@ -1,57 +1,13 @@
 /** The connections to one project's database under one login: opened on demand, shared by pipelining, lent for transactions. */
 import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import type { Batch } from "./batch.ts";
-import { Connection, type ConnectionLimits, type ConnectionOwner, lostError } from "./connection.ts";
-import type { BudgetMember, ConnectionBudget } from "./connection-budget.ts";
-import { ConnectionLost, DatabaseError, PoolTimeout } from "./database.ts";
-import { type HandshakeOptions, openConnection } from "./wire/handshake.ts";
+import { ConnectBackoff } from "./connect-backoff.ts";
+import { Connection, type ConnectionOwner, lostError } from "./connection.ts";
+import type { BudgetMember } from "./connection-budget.ts";
+import { ConnectionLost, PoolTimeout } from "./database.ts";
+import type { PoolOptions, PoolSurroundings } from "./pool-options.ts";
+import { openConnection } from "./wire/handshake.ts";
 import { SaltedPasswords } from "./wire/scram.ts";
-
-export interface PoolOptions extends ConnectionLimits {
-  readonly maxConnectionsPerProject: number;
-  /** Pipelined batches spread over at most so many connections; the rest of the project's is left to transactions. */
-  readonly pipelineConnections: number;
-  /** Batches under way on one connection; further ones wait where any connection can still take them. */
-  readonly pipelineDepth: number;
-  /** A batch that runs so long counts as slow: nothing more is sent behind it. */
-  readonly slowAfterMs: number;
-  /** Batches and transactions of one project that may wait. */
-  readonly maxWaiting: number;
-  readonly acquireTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly maxLifetimeMs: number;
-  readonly connectTimeoutMs: number;
-  readonly applicationName: string;
-  readonly tls: HandshakeOptions["tls"];
-  readonly sessionSettings: Readonly<Record<string, string>>;
-}
-
-/** What a pool needs of the process around it. */
-export interface PoolSurroundings {
-  readonly budget: ConnectionBudget;
-  readonly now: () => number;
-  /** Something was written: flush the connection at the end of this turn. */
-  scheduleFlush(connection: Connection): void;
-  /** Batches a project may have under way now: all while it is alone, its part of them while others are busy too. */
-  readonly inFlightShare: number;
-  /** Something is under way: see to it that {@link Pool.tick} is called soon. */
-  wake(): void;
-  readonly counters: PoolCounters;
-  readonly logger: DatabaseLogger;
-}
-
-export interface PoolCounters {
-  opened: number;
-  timeouts: number;
-  connectFailures: number;
-  retries: number;
-}
-
-/** As pino has it. */
-export interface DatabaseLogger {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-}
 
 interface LeaseRequest {
   readonly startedAt: number;
@@ -64,8 +20,6 @@ interface LeaseRequest {
 const BATCHES_PER_CONNECTION = 4;
 /** Time for a client that has its answer to ask again. */
 const IDLE_GRACE_MS = 5;
-const BACKOFF_FIRST_MS = 100;
-const BACKOFF_MAX_MS = 5000;
 /** A cancelled batch that still runs after so long sits on a connection that is dead. */
 const CANCEL_GRACE_MS = 10_000;
 
@@ -84,9 +38,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
   /** Something was submitted since the last tick. */
   isActive = false;
   private connecting = 0;
-  private failures = 0;
-  private retryAt = 0;
-  private lastFailure: Error | null = null;
+  private readonly backoff = new ConnectBackoff();
   private state: "open" | "retired" | "closed" = "open";
   private onEmpty: (() => void)[] = [];
 
@@ -108,6 +60,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
 
   /** Lends a connection on which nothing else runs, until {@link giveBack}. */
   lease(signal?: AbortSignal): Promise<Connection> {
+    this.isActive = true;
     return new Promise((resolve, reject) => {
       const refusal = signal?.aborted ? signal.reason : this.refusal(this.leaseRequests.length);
       if (refusal) return reject(refusal);
@@ -197,7 +150,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
     this.dropImpatient(now);
     let isBusy = this.connecting > 0 || this.isAwaited;
     for (const connection of [...this.connections]) {
-      if (this.leased.has(connection) || connection.load > 0) isBusy = true;
+      if (!this.isFree(connection)) isBusy = true;
       else if (now - connection.idleSince >= this.options.idleTimeoutMs) connection.end();
       if (now - connection.openedAt >= this.options.maxLifetimeMs) connection.isRetiring = true;
       this.stopAborted(connection, now);
@@ -221,7 +174,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
     this.around.budget.withdraw(this);
     this.rejectWaiting(lostError(reason, false));
     for (const connection of [...this.connections]) {
-      if (connection.load === 0 && !this.leased.has(connection)) connection.end();
+      if (this.isFree(connection)) connection.end();
       else connection.destroy(reason);
     }
     return new Promise((resolve) => {
@@ -240,7 +193,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
       open: this.connections.length,
       connecting: this.connecting,
       leased: this.leased.size,
-      busy: this.connections.filter((connection) => connection.load > 0 || this.leased.has(connection)).length,
+      busy: this.connections.filter((connection) => !this.isFree(connection)).length,
       waiting: this.waiting.length + this.leaseRequests.length,
     };
   }
@@ -330,17 +283,20 @@ export class Pool implements ConnectionOwner, BudgetMember {
   }
 
   /** At least one connection is left to pipelined batches, unless there may be only one. */
+  private get maxLeases(): number {
+    return Math.max(1, this.options.maxConnectionsPerProject - 1);
+  }
+
   private serveLeases(): void {
-    const maxLeases = Math.max(1, this.options.maxConnectionsPerProject - 1);
-    while (this.leaseRequests.length > 0 && this.leased.size < maxLeases) {
-      const free = this.connections.find((c) => c.load === 0 && c.isAccepting && !this.leased.has(c));
+    while (this.leaseRequests.length > 0 && this.leased.size < this.maxLeases) {
+      const free = this.connections.find((connection) => this.isFree(connection) && connection.isAccepting);
       if (!free) break;
       const request = this.leaseRequests.shift() as LeaseRequest;
       this.reserved.delete(free);
       this.leased.add(free);
       request.resolve(free);
     }
-    this.reserve(Math.min(this.leaseRequests.length - this.connecting, maxLeases - this.leased.size));
+    this.reserve(Math.min(this.leaseRequests.length - this.connecting, this.maxLeases - this.leased.size));
   }
 
   private reserve(count: number): void {
@@ -357,10 +313,10 @@ export class Pool implements ConnectionOwner, BudgetMember {
 
   private needsConnection(): boolean {
     const now = this.around.now();
-    if (this.state === "closed" || now < this.retryAt) return false;
+    if (this.state === "closed" || this.backoff.isPausing(now)) return false;
     const { maxConnectionsPerProject, pipelineConnections, slowAfterMs } = this.options;
     if (this.size >= maxConnectionsPerProject) return false;
-    if (this.leaseRequests.length > this.connecting) return true;
+    if (this.leaseRequests.length > this.connecting && this.leased.size < this.maxLeases) return true;
     let usable = this.connecting;
     let demand = this.waiting.length;
     for (const connection of this.connections) {
@@ -393,9 +349,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
     }).then(
       (opened) => {
         this.connecting--;
-        this.failures = 0;
-        this.retryAt = 0;
-        this.lastFailure = null;
+        this.backoff.succeeded();
         this.around.counters.opened++;
         const connection = new Connection(opened, address, this, options, this.around.now);
         this.connections.push(connection);
@@ -413,14 +367,13 @@ export class Pool implements ConnectionOwner, BudgetMember {
   private onConnectFailure(error: Error): void {
     this.connecting--;
     this.around.counters.connectFailures++;
-    const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.failures++);
-    this.retryAt = this.around.now() + pause * (0.75 + Math.random() / 2); // so that many projects do not knock in step
-    this.lastFailure = error;
+    const now = this.around.now();
+    const pauseMs = this.backoff.failed(error, now);
     this.around.budget.release(this);
     const { projectRef } = this;
-    this.around.logger.warn({ projectRef, error: error.message, pauseMs: pause }, "connecting to the database failed");
-    // "too many connections" passes by itself, so those who wait go on waiting; anything else they had better know.
-    if (this.size === 0 && !isTooManyConnections(error)) this.rejectWaiting(unreachable(error));
+    this.around.logger.warn({ projectRef, error: error.message, pauseMs }, "connecting to the database failed");
+    const refusal = this.size === 0 ? this.backoff.refusal(now) : null;
+    if (refusal) this.rejectWaiting(refusal);
     this.checkEmpty();
   }
 
@@ -428,13 +381,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
   private refusal(queueLength: number): Error | null {
     if (this.state === "closed")
       return new ConnectionLost("the project's connections have been closed", { sent: false });
-    if (
-      this.lastFailure &&
-      this.size === 0 &&
-      this.around.now() < this.retryAt &&
-      !isTooManyConnections(this.lastFailure)
-    )
-      return unreachable(this.lastFailure);
+    const unreachable = this.size === 0 ? this.backoff.refusal(this.around.now()) : null;
+    if (unreachable) return unreachable;
     if (queueLength < this.options.maxWaiting) return null;
     this.around.counters.timeouts++;
     return new PoolTimeout("too many requests wait for a database connection");
@@ -467,8 +415,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
       if (!batch.options.signal?.aborted) continue;
       batch.fail(batch.options.signal.reason);
       if (batch !== connection.head) continue;
-      if (!batch.isCancelled) connection.cancel(batch);
-      else if (now - connection.headSince > CANCEL_GRACE_MS)
+      if (batch.cancelledAt === null) connection.cancel(batch);
+      else if (now - batch.cancelledAt > CANCEL_GRACE_MS)
         connection.destroy(new Error("the server did not answer a cancel request"));
     }
   }
@@ -481,7 +429,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
   private longestIdle(): Connection | undefined {
     let longest: Connection | undefined;
     for (const connection of this.connections) {
-      if (connection.load > 0 || this.leased.has(connection) || connection.isRetiring) continue;
+      if (!this.isFree(connection) || connection.isRetiring) continue;
       if (!longest || connection.idleSince < longest.idleSince) longest = connection;
     }
     return longest;
@@ -497,13 +445,4 @@ function keepIf<T>(items: T[], isKept: (item: T) => boolean): void {
   let kept = 0;
   for (const item of items) if (isKept(item)) items[kept++] = item;
   items.length = kept;
-}
-
-function isTooManyConnections(error: Error): boolean {
-  return error instanceof DatabaseError && error.code === "53300";
-}
-
-function unreachable(error: Error): ConnectionLost {
-  if (error instanceof ConnectionLost) return error;
-  return new ConnectionLost(`could not connect to the database: ${error.message}`, { cause: error, sent: false });
 }

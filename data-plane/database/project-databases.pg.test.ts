@@ -368,3 +368,11 @@ describe("a prepared statement", () => {
     expect((await divide("1"))[0]).toMatchObject({ columns: ["quotient"], rows: [["10"]] });
   });
 });
+
+test("a host that is a folder is reached by its Unix socket", async () => {
+  const [folder] = await target.query("select current_setting('unix_socket_directories') as path");
+  databases = createProjectDatabases({ maxConnections: 2 });
+  const database = databases.get(target.projectRef, { ...target.address, host: String(folder?.path) });
+  const [result] = await database.pipeline([sql("select inet_client_addr()")]);
+  expect(result?.rows).toEqual([[null]]);
+});

@@ -14,7 +14,8 @@ import {
   type Transaction,
 } from "./database.ts";
 import { Listener } from "./listener.ts";
-import { type DatabaseLogger, Pool, type PoolOptions, type PoolSurroundings } from "./pool.ts";
+import { Pool } from "./pool.ts";
+import type { DatabaseLogger, PoolOptions, PoolSurroundings } from "./pool-options.ts";
 import { runTransaction } from "./transaction.ts";
 import { SaltedPasswords } from "./wire/scram.ts";
 

@@ -1,7 +1,7 @@
 /** The command line's side of the GraphQL API: queries over fetch, failures as sentences. */
 
 import type { Environment } from "../environment.ts";
-import { findLocalInstance, findOwnerToken } from "../local-instance.ts";
+import { findLocalInstance, findOwnerToken, type LocalInstance } from "../local-instance.ts";
 import { CommandError } from "./output.ts";
 
 export interface GraphqlClient {
@@ -45,12 +45,17 @@ export function connectToControlPlane(environment: Environment): GraphqlClient {
       throw new CommandError("SUPALOVE_URL needs SUPALOVE_TOKEN, a personal access token (sbp_…).");
     return createGraphqlClient(environment.controlPlaneUrl, environment.token);
   }
-  const instance = findLocalInstance(environment.dataDir);
+  const { controlPlaneUrl } = getLocalInstance(environment);
   const token = environment.token ?? findOwnerToken(environment.dataDir);
-  if (!instance || !token) {
-    throw new CommandError(
-      `No stack is running on ${environment.dataDir}. Start it with "npm start", or set SUPALOVE_URL and SUPALOVE_TOKEN.`,
-    );
-  }
-  return createGraphqlClient(instance.controlPlaneUrl, token);
+  if (!token) throw new CommandError(`There is no owner's token in ${environment.dataDir}: set SUPALOVE_TOKEN.`);
+  return createGraphqlClient(controlPlaneUrl, token);
+}
+
+/** @throws {CommandError} when no stack runs on the data folder. */
+export function getLocalInstance({ dataDir }: Environment): LocalInstance {
+  const instance = findLocalInstance(dataDir);
+  if (instance) return instance;
+  throw new CommandError(
+    `No stack is running on ${dataDir}. Start it with "npm start", or set SUPALOVE_URL and SUPALOVE_TOKEN.`,
+  );
 }

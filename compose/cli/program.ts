@@ -1,7 +1,7 @@
 /** The command line: what it can be told, and how it answers people and scripts. */
 import { Command } from "commander";
 import type { Environment } from "../environment.ts";
-import { connectToControlPlane } from "./graphql-client.ts";
+import { connectToControlPlane, getLocalInstance } from "./graphql-client.ts";
 import { formatFields, formatTable, printJson } from "./output.ts";
 import {
   createProject,
@@ -35,6 +35,22 @@ export function createProgram(environment: () => Environment): Command {
       // The servers are loaded by the one command that runs them: the others start in a fraction of the time.
       const { start } = await import("./start.ts");
       await start(environment(), options);
+    });
+
+  program
+    .command("status")
+    .description("where the stack of this data folder listens")
+    .option("--json", "print JSON")
+    .action((options: JsonOption) => {
+      const instance = getLocalInstance(environment());
+      if (options.json) return printJson(instance);
+      console.log(
+        formatFields([
+          ["GraphQL API", `${instance.controlPlaneUrl}/graphql`],
+          ["Gateway", instance.gatewayUrl],
+          ["Process", String(instance.pid)],
+        ]),
+      );
     });
 
   program

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { locate, parseHost } from "./address.ts";
+import { classifyHost, locate as locateOn, parseHost } from "./address.ts";
 import { REF } from "./snapshot.fixture.ts";
 
 const HOSTS = { baseDomains: ["supalove.example"], ownHosts: ["gateway"] };
+
+const locate = (hosts: typeof HOSTS, name: string, path: string) => locateOn(classifyHost(hosts, name), name, path);
 
 describe("locate", () => {
   test("finds a project by its path, whatever of the gateway's own hosts is used", () => {

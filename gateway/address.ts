@@ -30,22 +30,41 @@ export function parseHost(header: string): { readonly name: string; readonly por
   return match ? { name: match[1] as string, port: match[2] ?? "" } : null;
 }
 
+/** What a host name means, whatever the path. */
+export type HostKind =
+  /** The gateway's own: projects are found by path. */
+  | { readonly kind: "own" }
+  | { readonly kind: "project"; readonly ref: ProjectRef }
+  /** Perhaps a project's custom host. */
+  | { readonly kind: "foreign" };
+
+/** @param name As {@link parseHost} gives it. */
+export function classifyHost(hosts: GatewayHosts, name: string): HostKind {
+  for (const domain of hosts.baseDomains) {
+    if (name === domain) return { kind: "own" };
+    if (name.length === REF_LENGTH + 1 + domain.length && name.endsWith(`.${domain}`)) {
+      const label = name.slice(0, REF_LENGTH);
+      if (isProjectRef(label)) return { kind: "project", ref: label };
+    }
+  }
+  const own = hosts.ownHosts.includes(name) || isIP(name.replace(/^\[|\]$/g, "")) !== 0;
+  return own ? { kind: "own" } : { kind: "foreign" };
+}
+
 /**
  * On a host that belongs to one project the path form is off: otherwise one project could serve its pages under the
  * origin of another.
- * @param hostName As {@link parseHost} gives it.
  * @param path Normalised.
  */
-export function locate(hosts: GatewayHosts, hostName: string, path: string): Address {
-  for (const domain of hosts.baseDomains) {
-    if (hostName === domain) return byPath(path);
-    if (hostName.length === REF_LENGTH + 1 + domain.length && hostName.endsWith(`.${domain}`)) {
-      const label = hostName.slice(0, REF_LENGTH);
-      if (isProjectRef(label)) return { kind: "host", ref: label };
-    }
+export function locate(host: HostKind, hostName: string, path: string): Address {
+  switch (host.kind) {
+    case "own":
+      return byPath(path);
+    case "project":
+      return { kind: "host", ref: host.ref };
+    case "foreign":
+      return { kind: "custom", host: hostName, fallback: byPath(path) };
   }
-  if (hosts.ownHosts.includes(hostName) || isIP(hostName.replace(/^\[|\]$/g, "")) !== 0) return byPath(path);
-  return { kind: "custom", host: hostName, fallback: byPath(path) };
 }
 
 function byPath(path: string): Address {

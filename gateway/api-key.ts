@@ -16,6 +16,11 @@ export class KeyRing {
     this.#revokedLegacy = new Set(keys.filter((key) => key.revoked && key.kind === "legacy").map((key) => key.hash));
   }
 
+  /** False: {@link isRevokedToken} need not be asked. */
+  get hasRevokedTokens(): boolean {
+    return this.#revokedLegacy.size > 0;
+  }
+
   /**
    * The listed key with this text, revoked or not. The comparison is one of SHA-256 values: what its time could tell
    * about a hash does not help to find a key. The memo's keys are compared only after V8's seeded string hash has met.
@@ -35,7 +40,7 @@ export class KeyRing {
    * its canonical spelling; header and payload have only one, because the signature is over their text.
    */
   isRevokedToken(token: string): boolean {
-    if (this.#revokedLegacy.size === 0 || token === "") return false;
+    if (token === "") return false;
     if (this.#revokedLegacy.has(hash("sha256", token, "hex"))) return true;
     const [header, payload, signature] = decodePercent(token).replace(/\s+/g, "").split(".");
     if (header === undefined || payload === undefined || signature === undefined) return false;
@@ -96,9 +101,11 @@ function refuse(
   key: ApiKeyEntry | null,
   authorization: string,
 ): GatewayErrorCode | null {
-  if (key ? key.revoked : keys.isRevokedToken(presented)) return "api_key_invalid";
-  const bearer = BEARER.exec(authorization)?.[1] ?? authorization;
-  if (bearer !== presented && keys.isRevokedToken(bearer)) return "api_key_invalid";
+  if (key?.revoked) return "api_key_invalid";
+  if (keys.hasRevokedTokens) {
+    const bearer = BEARER.exec(authorization)?.[1] ?? authorization;
+    if (keys.isRevokedToken(presented) || keys.isRevokedToken(bearer)) return "api_key_invalid";
+  }
   if (route.access === "open") return null;
   const required = snapshot.requireApiKey || route.access === "service_key";
   if (required && presented === "") return "api_key_missing";

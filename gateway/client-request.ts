@@ -1,7 +1,7 @@
 /** One request copied out of uWebSockets' HttpRequest, which lives only as long as the handler's first turn. */
 import type { HttpRequest } from "../data-plane/http/uws.ts";
 import type { GatewayErrorCode } from "./errors.ts";
-import { connectionOptions, isReserved, REQUEST_HEADERS, SINGLE_HEADERS } from "./headers.ts";
+import { connectionOptions, isReserved, REQUEST_HEADERS } from "./headers.ts";
 import { encodeNonAscii } from "./route.ts";
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
@@ -33,7 +33,8 @@ export class ClientRequest {
   /** Why the request is refused before anything is done with it. */
   fault: GatewayErrorCode | null = null;
 
-  #singles = new Set<string>();
+  /** Headers seen that may come only once, names with a comma behind each. */
+  #singles = "";
 
   constructor(native: HttpRequest) {
     this.method = native.getCaseSensitiveMethod();
@@ -66,16 +67,16 @@ export class ClientRequest {
   }
 
   #accept(name: string, value: string): void {
-    if (SINGLE_HEADERS.has(name)) {
-      if (this.#singles.has(name)) this.fault = "invalid_header";
-      this.#singles.add(name);
-    }
     const treatment = REQUEST_HEADERS.get(name);
     if (treatment === undefined) {
       // An underscore becomes the same CGI-style variable as a dash in some servers: two names for one header.
       if (name.includes("_")) this.fault = "invalid_header";
       else if (!isReserved(name)) this.passed.push(name, value);
-    } else if (treatment !== "drop") {
+    } else if (treatment === "single") {
+      if (this.#singles.includes(`${name},`)) this.fault = "invalid_header";
+      this.#singles += `${name},`;
+      this.#read(name, value);
+    } else if (treatment === "read") {
       this.#read(name, value);
     }
   }
@@ -108,6 +109,9 @@ export class ClientRequest {
         break;
       case "cookie":
         this.cookie = this.cookie === "" ? value : `${this.cookie}; ${value}`;
+        break;
+      case "content-type":
+        this.passed.push(name, value);
         break;
       case "x-request-id":
         this.requestId = value;

@@ -1,21 +1,22 @@
 /** Which headers of a request the gateway reads, drops or passes on, and which of a response. */
 
+/** Read by the gateway; sent twice, they refuse the request. */
+const SINGLE_HEADERS = [
+  "host",
+  "apikey",
+  "authorization",
+  "content-length",
+  "transfer-encoding",
+  "content-type",
+  "origin",
+] as const;
+
 /** What the gateway does with a request header of this name. Everything else is passed on as it came. */
-export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "forwarded"> = new Map([
-  ...names("read", [
-    "host",
-    "apikey",
-    "authorization",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "upgrade",
-    "origin",
-    "access-control-request-method",
-    "access-control-request-headers",
-    "x-request-id",
-    "cookie",
-  ]),
+export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "single"> = new Map([
+  ...names("read", ["upgrade", "x-request-id", "cookie", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+  ...names("read", ["access-control-request-method", "access-control-request-headers"]),
+  // They describe the message or decide about credentials: two of them would be two readings of one request.
+  ...names("single", SINGLE_HEADERS),
   // Hop by hop (RFC 9110, 7.6.1). Expect is answered by the server library.
   ...names("drop", ["keep-alive", "proxy-connection", "te", "trailer", "expect", "http2-settings"]),
   ...names("drop", ["proxy-authenticate", "proxy-authorization", "proxy-authentication-info"]),
@@ -23,7 +24,6 @@ export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "forwarded">
   ...names("drop", ["x-api-key", "sb-api-key", "x-connection-encrypted", "forwarded", "x-real-ip", "proxy"]),
   ...names("drop", ["cf-connecting-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "fly-client-ip"]),
   ...names("drop", ["x-original-url", "x-original-uri", "x-rewrite-url", "x-http-method-override"]),
-  ...names("forwarded", ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
 ] as const);
 
 /** Names under these prefixes are the gateway's own towards services; a client's are dropped. */
@@ -33,17 +33,6 @@ const RESERVED_PREFIXES = ["x-forwarded-", "x-supalove-", "x-envoy-", "x-consume
 export function isReserved(name: string): boolean {
   return name.startsWith("x-") && RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
-
-/** Headers that describe the message or decide about credentials: two of them are two readings of one request. */
-export const SINGLE_HEADERS: ReadonlySet<string> = new Set([
-  "host",
-  "apikey",
-  "authorization",
-  "content-length",
-  "transfer-encoding",
-  "content-type",
-  "origin",
-]);
 
 /** Of a response: framing and hop-by-hop headers, what the server library writes itself, and CORS. */
 export const DROPPED_RESPONSE_HEADERS: ReadonlySet<string> = new Set([

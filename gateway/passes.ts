@@ -3,7 +3,7 @@
  * project is cached, and the first pass that refuses answers.
  */
 import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
-import { type Address, type GatewayHosts, locate, parseHost } from "./address.ts";
+import { type Address, classifyHost, type GatewayHosts, type HostKind, locate, parseHost } from "./address.ts";
 import { type Credentials, decideCredentials } from "./api-key.ts";
 import type { ClientRequest } from "./client-request.ts";
 import type { GatewayConfigs } from "./configs.ts";
@@ -30,6 +30,15 @@ export interface PassesOptions {
   readonly now: () => number;
 }
 
+interface SeenHost {
+  readonly name: string;
+  readonly kind: HostKind;
+  /** The gateway is known by this name: it may stand in links. */
+  readonly believed: boolean;
+}
+
+const MAX_SEEN_HOSTS = 1_000;
+
 /** A request that passed everything but the choice of its upstream. */
 export type Admitted = (exchange: Exchange, tenant: Tenant, route: ProxyRoute, credentials: Credentials) => void;
 
@@ -44,23 +53,40 @@ export function createPasses(options: PassesOptions): Passes {
   const { configs, tenants, hosts, now } = options;
   const publicHostName = new URL(options.publicUrl).hostname;
 
+  /** Hosts seen lately: most requests name one of a few. Emptied when somebody makes names up. */
+  const seenHosts = new Map<string, SeenHost>();
+
+  function lookAtHost(header: string): SeenHost | null {
+    const seen = seenHosts.get(header);
+    if (seen) return seen;
+    const parsed = parseHost(header);
+    if (parsed === null) return null;
+    const { name } = parsed;
+    // Links in mails are made of this: a host that anybody may write into a request must not get into them.
+    const believed = hosts.baseDomains.includes(name) || name === publicHostName;
+    const host: SeenHost = { name, kind: classifyHost(hosts, name), believed };
+    if (seenHosts.size >= MAX_SEEN_HOSTS) seenHosts.clear();
+    seenHosts.set(header, host);
+    return host;
+  }
+
   function start(exchange: Exchange, admitted: Admitted): void {
     const { request } = exchange;
     const path = normalizePath(request.path);
-    const host = parseHost(exchange.forwarded.host);
+    const host = lookAtHost(exchange.forwarded.host);
     if (request.fault) exchange.reject(request.fault);
     else if (path === null) exchange.reject("invalid_request_target");
     else if (host === null) exchange.reject("invalid_header");
-    else follow(exchange, locate(hosts, host.name, path), path, host.name, admitted);
+    else follow(exchange, locate(host.kind, host.name, path), path, host, admitted);
   }
 
-  function follow(exchange: Exchange, address: Address, path: string, hostName: string, admitted: Admitted): void {
+  function follow(exchange: Exchange, address: Address, path: string, host: SeenHost, admitted: Admitted): void {
     switch (address.kind) {
       case "gateway":
         options.gatewayEndpoint(exchange, path);
         break;
       case "path":
-        exchange.publicUrl = `${pathFormBase(exchange, hostName)}/projects/${address.ref}`;
+        exchange.publicUrl = `${pathFormBase(exchange, host)}/projects/${address.ref}`;
         withProject(exchange, address.ref, address.path, admitted);
         break;
       case "host":
@@ -74,7 +100,7 @@ export function createPasses(options: PassesOptions): Passes {
           () => configs.getByHost(address.host),
           (snapshot) => {
             if (snapshot === null) {
-              follow(exchange, address.fallback, path, hostName, admitted);
+              follow(exchange, address.fallback, path, host, admitted);
             } else {
               ownOrigin(exchange);
               conclude(exchange, snapshot, path, admitted);
@@ -84,13 +110,8 @@ export function createPasses(options: PassesOptions): Passes {
     }
   }
 
-  /**
-   * Links in mails are made of this: a host that anybody may write into a request must not get into them. So the host
-   * is taken over only when its name is one that this gateway is known by.
-   */
-  function pathFormBase(exchange: Exchange, hostName: string): string {
-    if (!hosts.baseDomains.includes(hostName) && hostName !== publicHostName) return options.publicUrl;
-    return `${exchange.forwarded.proto}://${exchange.forwarded.host}`;
+  function pathFormBase({ forwarded }: Exchange, host: SeenHost): string {
+    return host.believed ? `${forwarded.proto}://${forwarded.host}` : options.publicUrl;
   }
 
   function withProject(exchange: Exchange, ref: ProjectRef, path: string, admitted: Admitted): void {

@@ -94,12 +94,16 @@ class UwsGateway implements Gateway {
     this.#sharePort = options.sharePort ?? false;
     this.#hops = new TrustedHops(options.trustedHops ?? []);
     this.#metrics = options.metrics ?? createGatewayMetrics();
-    this.#metrics.watch({ requestsInFlight: () => this.#inFlight.count, sockets: () => 0 });
     this.#accessLog = options.accessLog ? createAccessLog(options.accessLog, now) : null;
     const local = options.localServices
       ? createLocalUpstream({ services: options.localServices, timeouts, deadlines: this.#deadlines, logger, now })
       : MISSING;
     this.#client = new UpstreamClient(options.poolLimits);
+    this.#metrics.watch({
+      requestsInFlight: () => this.#inFlight.count,
+      sockets: () => 0,
+      upstreamConnections: () => this.#client.connections,
+    });
     const remote = createHttpUpstreams({
       client: this.#client,
       timeouts,

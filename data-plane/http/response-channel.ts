@@ -49,7 +49,7 @@ export class ResponseChannel {
   readonly #headOnly: boolean;
   #totalBytes: number | undefined;
   /** What a known-length response could not hand over yet: uWebSockets keeps nothing of a refused chunk. */
-  #held: Buffer[] = [];
+  #held: Buffer[] | null = null;
   #heldFrom = 0;
 
   constructor(native: HttpResponse, headOnly: boolean) {
@@ -64,7 +64,7 @@ export class ResponseChannel {
   clientGone(): void {
     if (this.closed) return;
     this.aborted = true;
-    this.#held = [];
+    this.#held = null;
     this.onClosed?.();
   }
 
@@ -125,7 +125,7 @@ export class ResponseChannel {
       this.destroy(); // more than was announced: the rest would be read as the next response
       return true;
     }
-    if (this.#held.length > 0) {
+    if (this.#held) {
       this.#held.push(Buffer.from(chunk));
       return false;
     }
@@ -151,13 +151,16 @@ export class ResponseChannel {
     this.clientGone();
   }
 
-  #writeHead(head: ResponseHead): void {
-    const native = this.#native;
-    native.writeStatus(head.statusLine);
-    const headers = head.headers;
-    for (let index = 0; index < headers.length; index += 2) {
-      native.writeHeader(headers[index] as string, headers[index + 1] as string);
-    }
+  /**
+   * All headers go in one call: the library writes a value as it is, and calls into it cost more than the bytes. So
+   * nobody but this function may see to it that there is a line break between two headers and none within one.
+   */
+  #writeHead({ statusLine: line, headers }: ResponseHead): void {
+    this.#native.writeStatus(line);
+    if (headers.length === 0) return;
+    let block = headers[1] as string;
+    for (let index = 2; index < headers.length; index += 2) block += `\r\n${headers[index]}: ${headers[index + 1]}`;
+    this.#native.writeHeader(headers[0] as string, block);
   }
 
   #endWithoutBody(reportedLength: number | null): void {
@@ -181,7 +184,7 @@ export class ResponseChannel {
       this.onClosed?.();
     } else if (!taken) {
       const accepted = this.#native.getWriteOffset() - from;
-      this.#held.push(Buffer.from(chunk.subarray(accepted)));
+      this.#held = [Buffer.from(chunk.subarray(accepted))];
       this.#heldFrom = from + accepted;
       return false;
     }
@@ -190,9 +193,9 @@ export class ResponseChannel {
 
   #continue(offset: number): boolean {
     if (this.closed) return true;
-    if (this.#held.length > 0) {
+    if (this.#held) {
       const pending = Buffer.concat(this.#held).subarray(offset - this.#heldFrom);
-      this.#held = [];
+      this.#held = null;
       if (!this.#offer(pending, offset)) return false;
     }
     this.onDrain?.();

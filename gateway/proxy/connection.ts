@@ -20,11 +20,7 @@ export interface ConnectionOwner {
    * @param blameless It was given up from this side.
    * @returns Those that are not taken over for another try.
    */
-  onStranded(
-    connection: UpstreamConnection,
-    jobs: readonly UpstreamJob[],
-    blameless: boolean,
-  ): readonly UpstreamJob[];
+  onStranded(connection: UpstreamConnection, jobs: readonly UpstreamJob[], blameless: boolean): readonly UpstreamJob[];
 }
 
 export interface ConnectionTimeouts {
@@ -118,7 +114,8 @@ export class UpstreamConnection {
     const followers = this.#jobs.splice(1);
     this.#unsent = "";
     this.#keepAliveMs = 0; // their responses would still come
-    for (const job of this.#owner.onStranded(this, followers, true)) job.onFailure("reset", "left behind a slow response");
+    for (const job of this.#owner.onStranded(this, followers, true))
+      job.onFailure("reset", "left behind a slow response");
   }
 
   /** What is under way has taken too long. */

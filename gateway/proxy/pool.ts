@@ -104,11 +104,7 @@ export class UpstreamPool implements ConnectionOwner {
     this.#pipelining?.observe(waitedMs);
   }
 
-  onStranded(
-    connection: UpstreamConnection,
-    jobs: readonly UpstreamJob[],
-    blameless: boolean,
-  ): readonly UpstreamJob[] {
+  onStranded(connection: UpstreamConnection, jobs: readonly UpstreamJob[], blameless: boolean): readonly UpstreamJob[] {
     this.#leaveLane(connection);
     const pipelined = connection.pipelined;
     if (pipelined && !blameless) this.#pipelining?.broken(performance.now());

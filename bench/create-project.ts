@@ -102,8 +102,10 @@ async function signIn() {
   const token = findOwnerToken(dataDir);
   if (!url || !token) throw new Error("the stack has left no address and token");
   const client = createGraphqlClient(url, token);
-  const { organizations } = await client.request<{ organizations: { id: string }[] }>("{ organizations { id } }");
-  const organizationId = organizations[0]?.id;
+  const { organizations } = await client.request<{ organizations: { edges: { node: { id: string } }[] } }>(
+    "{ organizations(first: 1) { edges { node { id } } } }",
+  );
+  const organizationId = organizations.edges[0]?.node.id;
   if (!organizationId) throw new Error("the owner has no organization");
   return { client, organizationId };
 }

@@ -118,7 +118,7 @@ class Compiler {
 
   private read(relation: Relation): CompiledRequest {
     const plan = planRead(this.query, { relation, name: relation.name, filters: true }, this.planOptions);
-    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), returns: null });
+    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
     const alias = quoteIdentifier(relation.name);
     const source: RowSource = { from: quoteQualified(relation), alias, row: alias, joins: [] };
     const answer = this.readAnswer(plan, representation, { relation, scalar: false, single: false }, source, "");
@@ -190,6 +190,7 @@ class Compiler {
     const representation = this.represent({
       relation: returns.kind === "composite" ? returns.relation : null,
       wholeRows: isWhole(plan.root),
+      isRoot: request.isRoot,
       returns,
     });
     const writer = new SqlWriter();
@@ -301,7 +302,7 @@ class Compiler {
       { relation, name: relation.name, filters: false },
       this.planOptions,
     );
-    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), returns: null });
+    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
     const writer = new SqlWriter();
     const wantsLocation =
       action === "insert" && preferences.return === "headers-only" && relation.primaryKey.length > 0;

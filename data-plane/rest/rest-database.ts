@@ -8,6 +8,7 @@ import { corsHeaders, preflightResponse } from "./cors.ts";
 import { errorOf, RestError, restError } from "./error.ts";
 import { execute, type RequestContext, SETTINGS_INDEX } from "./execute.ts";
 import { Authenticator, type Identity } from "./jwt/identity.ts";
+import { describeSchema } from "./openapi/describe.ts";
 import { describeOptions } from "./options.ts";
 import { type ApiRequest, readApiRequest } from "./request/api-request.ts";
 import { ParseFailure } from "./request/cursor.ts";
@@ -135,10 +136,7 @@ export class RestDatabase {
   private async serve(context: RequestContext, timings: Timings | null): Promise<Draft> {
     const { api, cache, config } = context;
     if (api.action === "options") return describeOptions(cache, api);
-    if (api.action === "describe") {
-      const { describe } = await import("./openapi/describe.ts");
-      return describe(context, timings);
-    }
+    if (api.action === "describe") return describeSchema(context, timings);
     const cached = this.findCompiled(context);
     timings?.end("plan");
     const answer = await this.run(context, cached);

@@ -29,12 +29,10 @@ function matches(relationship: Relationship, target: string, hint: string | null
   if (relationship.kind === "computed") return false;
   const isSelf = relationship.source.oid === relationship.target.oid;
   if (isSelf) return matchesSelf(relationship, target, hint);
-  // A constraint or column can stand in for the target's name, but only between tables: views of one table share them.
+  // A constraint or column can stand in for the target's name, but only of a table: its views all share them.
   const byTarget =
     target === relationship.target.name ||
-    (isConstraint(relationship, target) &&
-      !relationship.target.isView &&
-      (hint !== null || !relationship.source.isView)) ||
+    (isConstraint(relationship, target) && !relationship.target.isView) ||
     (isOwnColumn(relationship, target) && !relationship.target.isView);
   if (!byTarget) return false;
   if (hint === null) return true;
@@ -105,7 +103,7 @@ function suggestion(
   target: string,
   all: readonly Relationship[],
 ): string | null {
-  if (source !== null && all.length > 0) {
+  if (source !== null && cache.isRelated(source)) {
     const children = [...new Set(all.map((relationship) => relationship.target.name))];
     const child = fuzzyMatches(children, target).find((match) => match.score < 1);
     return child ? `Perhaps you meant '${child.text}' instead of '${target}'.` : null;

@@ -24,6 +24,8 @@ export interface Representable {
   readonly relation: QualifiedName | null;
   /** `select` leaves the rows as they are. */
   readonly wholeRows: boolean;
+  /** The function that stands for the root, which describes the API. */
+  readonly isRoot: boolean;
   /** Of a function. */
   readonly returns: ReturnShape | null;
 }
@@ -67,7 +69,7 @@ function representationOf(
       return { form: planned.form, contentType: contentTypeOf(type), explain };
     }
     case "openapi":
-      return null;
+      return subject.isRoot ? builtin(JSON_ARRAY, type) : null;
     case "any":
       return (
         handled(cache, "*/*", "application/octet-stream", subject) ??

@@ -31,17 +31,22 @@ export function insertSql(
   mustHold: readonly PlannedCondition[],
   returning: Returning,
 ): string {
-  const target = quoteQualified(relation);
   const columns = rows.columns.map(({ name }) => quoteIdentifier(name));
-  const values = columns.length === 0 && rows.shape === "object" ? " DEFAULT VALUES" : insertedRows();
-  return `INSERT INTO ${target}${values}${conflictClause(upsert, columns)}${returningClause(relation, returning)}`;
+  const isBare = columns.length === 0 && rows.shape === "object";
+  const values = isBare ? " DEFAULT VALUES" : insertedRows(writer, rows, columns, mustHold);
+  const conflict = conflictClause(upsert, columns);
+  return `INSERT INTO ${quoteQualified(relation)}${values}${conflict}${returningClause(relation, returning)}`;
+}
 
-  function insertedRows(): string {
-    const list = columns.length === 0 ? "" : `(${columns.join(", ")})`;
-    const source = `SELECT ${payloadValues(rows, BODY).join(", ")} FROM ${payloadRows(writer, rows, BODY)}`;
-    const checks = mustHold.map((condition) => writeCondition(writer, condition, BODY));
-    return `${list} ${source}${checks.length === 0 ? "" : ` WHERE ${checks.join(" AND ")}`}`;
-  }
+function insertedRows(
+  writer: SqlWriter,
+  rows: PayloadRows,
+  columns: readonly string[],
+  mustHold: readonly PlannedCondition[],
+): string {
+  const list = columns.length === 0 ? "" : `(${columns.join(", ")})`;
+  const source = `SELECT ${payloadValues(rows, BODY).join(", ")} FROM ${payloadRows(writer, rows, BODY)}`;
+  return `${list} ${source}${whereClause(writer, mustHold, BODY)}`;
 }
 
 function conflictClause(upsert: Upsert | null, columns: readonly string[]): string {

@@ -13,6 +13,8 @@ export interface ApiRequest {
   readonly method: string;
   readonly action: Action;
   readonly target: Target;
+  /** The root is asked for, which a function may stand for. */
+  readonly isRoot: boolean;
   readonly schema: string;
   readonly shape: QueryShape;
   readonly page: Page;
@@ -47,6 +49,7 @@ export async function readApiRequest(request: ServiceRequest, config: RestConfig
     method,
     action,
     target,
+    isRoot: request.path === "/",
     schema,
     shape,
     page,

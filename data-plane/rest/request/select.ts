@@ -19,7 +19,11 @@ const STAR: SelectedField = {
 /** @throws {RestError} PGRST100 */
 export function parseSelect(text: string): readonly SelectItem[] {
   if (text.trim() === "") return [STAR];
-  return parseWhole("select parameter", text, (cursor) => parseItems(cursor, 0));
+  return parseWhole("select parameter", text, (cursor) => {
+    const items = parseItems(cursor, 0);
+    cursor.position = text.length; // the original ignores what follows the last item
+    return items;
+  });
 }
 
 /** @throws {RestError} PGRST100 */

@@ -158,6 +158,10 @@ class BuiltSchemaCache implements SchemaCache {
     return this.index.of(relation, schema);
   }
 
+  isRelated(relation: Relation): boolean {
+    return this.index.isRelated(relation);
+  }
+
   findRepresentation(domain: string): Representation | null {
     return this.representations.get(domain) ?? null;
   }
@@ -294,6 +298,7 @@ function routineOf(row: RoutineRow): Routine {
     .filter(({ mode }) => mode === "i" || mode === "b" || mode === "v");
   const parameters: Parameter[] = inputs.map(({ type, mode, name }, index) => ({
     name,
+    declaredType: type,
     type: withoutLength(type),
     required: index < inputs.length - row.default_count,
     variadic: mode === "v",

@@ -62,6 +62,14 @@ export class RelationshipIndex {
     return found;
   }
 
+  isRelated(relation: Relation): boolean {
+    const exposures = this.sources.exposures.get(relation.oid) ?? [];
+    return (
+      exposures.some(({ table }) => this.keysFrom.has(table) || this.keysTo.has(table)) ||
+      this.sources.computed.some((row) => row.source === relation.oid)
+    );
+  }
+
   private foreignKeysOf(source: Relation): readonly ForeignKeyRelationship[] {
     const known = this.direct.get(source.oid);
     if (known) return known;

@@ -72,7 +72,9 @@ export interface JunctionSide {
 
 export interface Parameter {
   readonly name: string;
-  /** Type to cast a value to: fixed-length types without their length. */
+  /** As declared. */
+  readonly declaredType: string;
+  /** Type to cast a value to: one that has no length of its own. */
   readonly type: string;
   readonly required: boolean;
   readonly variadic: boolean;
@@ -130,6 +132,8 @@ export interface SchemaCache {
   routineNamesOf(schema: string): readonly string[];
   /** Every relationship from this relation into its schema, in a settled order. */
   relationshipsOf(relation: Relation, schema: string): readonly Relationship[];
+  /** Whether it has any relationship at all, be it with what is not exposed. */
+  isRelated(relation: Relation): boolean;
   readonly handlers: readonly MediaHandler[];
   findRepresentation(domain: string): Representation | null;
   findRoleSettings(role: string): RoleSettings | null;

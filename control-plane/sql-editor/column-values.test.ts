@@ -11,6 +11,7 @@ test.each([
   ["0.10", 1700, "0.10"],
   ['{"a":[1]}', 3802, { a: [1] }],
   ["{1,2}", 1007, "{1,2}"],
+  ["\u0001{}", 3802, "\u0001{}"], // jsonb as a binary cursor sends it
 ])("%s of type %i becomes %j", (text, oid, expected) => {
   expect(jsonOfText(text, oid)).toEqual(expected);
 });

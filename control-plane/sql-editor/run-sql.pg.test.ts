@@ -223,6 +223,15 @@ test("COPY from standard input is refused and COPY to it gives no rows", async (
   expect((await run("copy (select 1) to stdout")).results[0]).toMatchObject({ command: "COPY 1", rows: [] });
 });
 
+test.each([
+  ["a binary cursor", `begin; declare c binary cursor for select '{}'::jsonb; fetch c;`],
+  ["an encoding in which a letter ends in a backslash", `set client_encoding to sjis; select '"表"'::json;`],
+  ["thousands of levels", `select (repeat('[', 3000) || repeat(']', 3000))::json;`],
+])("json that comes by %s does not end the control plane", async (_how, script) => {
+  await run(script);
+  expect((await run("select 1")).results[0]?.rows).toEqual([[1]]);
+});
+
 test("the audit log notes who ran what under which role, and keeps no text of the script", async () => {
   const secret = fresh("secret");
   await run(`select '${secret}'`, { role: "ANON" });

@@ -6,6 +6,7 @@
  * script may `reset role` back to the project's user, whose rights everybody with `sql.run` has anyway. Read-only is a
  * promise, though, and is kept whatever the script says (see runReadOnly).
  */
+import type { Duplex } from "node:stream";
 import pg from "pg";
 import type { ClusterAddress } from "../clusters/cluster-connections.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
@@ -109,10 +110,10 @@ export async function runSql(
       durationMs: performance.now() - startedAt,
     };
   } finally {
-    clearTimeout(deadline);
     signal.removeEventListener("abort", onAbort);
-    stop.finish();
     await client.end().catch(() => undefined);
+    clearTimeout(deadline); // only now: the end waits for the server as well
+    stop.finish();
   }
 }
 
@@ -200,16 +201,23 @@ interface Stop {
   finish(): void;
 }
 
-/** First asks the server to cancel, then ends the backend: a script may have switched its own time limit off. */
+/**
+ * First asks the server to cancel, then ends the backend: a script may have switched its own time limit off. And cuts
+ * the connection, for a server that has fallen silent hears neither.
+ */
 function createStop(client: pg.Client, signalBackend: SignalBackend): Stop {
-  const pid = (client as unknown as { processID: number }).processID;
+  // `@types/pg` shows neither.
+  const { processID: pid, connection } = client as unknown as { processID: number; connection: { stream: Duplex } };
   let reason: string | null = null;
   let terminate: NodeJS.Timeout | undefined;
   const stop = (why: string) => {
     if (reason !== null) return;
     reason = why;
     signalBackend(pid, "cancel").catch(() => undefined);
-    terminate = setTimeout(() => signalBackend(pid, "terminate").catch(() => undefined), CANCEL_GRACE_MS);
+    terminate = setTimeout(() => {
+      signalBackend(pid, "terminate").catch(() => undefined);
+      connection.stream.destroy();
+    }, CANCEL_GRACE_MS);
   };
   return Object.defineProperties(stop, {
     reason: { get: () => reason },

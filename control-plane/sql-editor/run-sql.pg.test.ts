@@ -192,6 +192,13 @@ describe("limits", () => {
     expect(error).toMatchObject({ code: "SQL_ERROR", sqlState: "57014" });
   });
 
+  test("one document does not collect the results of many runs", async () => {
+    const runs = (count: number) =>
+      Array.from({ length: count }, (_, i) => `r${i}: runSql(input: {ref: "${ref}", sql: "select 1"}) { executionId }`);
+    expect(await client.code(`mutation { ${runs(3).join(" ")} }`)).toBeNull();
+    expect(await client.code(`mutation { ${runs(5).join(" ")} }`)).toBe("QUERY_TOO_LARGE");
+  });
+
   test("a refused argument is named", async () => {
     expect(await failure("select 1", { maxRows: 1_000_000 })).toMatchObject({
       code: "INVALID_INPUT",

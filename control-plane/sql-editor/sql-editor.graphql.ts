@@ -17,6 +17,9 @@ export const SQL_LIMITS = {
   bytes: { fallback: 4_000_000, most: 16_000_000 },
 } as const;
 
+/** A result may have many megabytes, and all of a document's are held until it is answered: at most three runs in one. */
+const RUN_COMPLEXITY = 5_000;
+
 const SqlRoleEnum = builder.enumType("SqlRole", {
   values: {
     USER: { value: "user", description: "The owner of the project's database." },
@@ -97,6 +100,7 @@ const RunSqlInput = builder.inputType("RunSqlInput", {
 builder.mutationFields((t) => ({
   runSql: t.field({
     type: SqlResultType,
+    complexity: RUN_COMPLEXITY,
     description:
       "Runs SQL in the project's database. Role DEVELOPER. SQL_ERROR has PostgreSQL's fields in its extensions: sqlState, detail, hint, position, line.",
     args: { input: t.arg({ type: RunSqlInput }) },

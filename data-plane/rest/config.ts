@@ -32,8 +32,11 @@ export interface RestConfig {
   readonly preparedStatements: boolean;
   readonly txEnd: TxEnd;
   readonly hoistedTxSettings: readonly string[];
-  /** Whether settings a role has in all databases apply too; on a shared cluster another tenant could make those. */
-  readonly clusterWideRoleSettings: boolean;
+  /**
+   * Where settings of roles are read: the server's catalogue, or the project's own view (sql/project), as on a shared
+   * cluster other tenants can write into the catalogue.
+   */
+  readonly roleSettings: "catalogue" | "project";
   /** Roles a token may never ask for, whatever the login may become. */
   readonly refusesRole: (role: string) => boolean;
   readonly jwtKeys: VerificationKeys;
@@ -88,7 +91,7 @@ export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
     preparedStatements: true,
     txEnd: rest.txEnd,
     hoistedTxSettings: rest.hoistedTxSettings,
-    clusterWideRoleSettings: false,
+    roleSettings: "project",
     refusesRole: isServiceRoleName,
     jwtKeys: {
       secrets: [{ key: Buffer.from(jwt.secret, "utf8"), kid: undefined }],

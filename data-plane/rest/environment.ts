@@ -1,4 +1,4 @@
-/** PostgREST's own configuration, from its environment names and from settings in the database. */
+/** PostgREST's own configuration, by its environment names, and the part of it that a database may set. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
@@ -105,13 +105,14 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     if (appSetting === undefined) own[key] = value;
     else appSettings[appSetting.toLowerCase()] = value;
   }
-  return settingsOf(own, appSettings, env);
+  return settingsOf(own, appSettings, env, fromFile);
 }
 
 function settingsOf(
   own: Readonly<Record<string, string>>,
   appSettings: Readonly<Record<string, string>>,
   env: Readonly<Record<string, string | undefined>>,
+  resolve: (value: string) => string,
 ): StandaloneSettings {
   const problems: string[] = [];
   const parsed = SCHEMA.safeParse(own);
@@ -124,7 +125,7 @@ function settingsOf(
   for (const schema of schemas) {
     if (SCHEMAS_REFUSED.includes(schema)) problems.push(`PGRST_DB_SCHEMAS: ${schema} cannot be exposed`);
   }
-  const jwtKeys = keysOrProblem(value.JWT_SECRET, value.JWT_SECRET_IS_BASE64, problems);
+  const jwtKeys = keysOrProblem(value.JWT_SECRET, value.JWT_SECRET_IS_BASE64, resolve, problems);
   try {
     roleSelector(value.JWT_ROLE_CLAIM_KEY);
   } catch (error) {
@@ -165,7 +166,7 @@ function settingsOf(
       preparedStatements: value.DB_PREPARED_STATEMENTS,
       txEnd: value.DB_TX_END,
       hoistedTxSettings: value.DB_HOISTED_TX_SETTINGS,
-      clusterWideRoleSettings: true,
+      roleSettings: "catalogue",
       refusesRole: () => false, // the one database is its owner's, and so are the roles the login may become
       jwtKeys,
       jwtAudience: value.JWT_AUD,
@@ -188,31 +189,57 @@ function settingsOf(
   };
 }
 
-/** Names that may be set in the database, as `pgrst.` and this in lower case. */
-const IN_DATABASE: ReadonlySet<string> = new Set(
-  Object.keys(SCHEMA.shape)
-    .filter((name) => !/^(DB_URI|DB_POOL|DB_CONFIG$|DB_CHANNEL|SERVER_|ADMIN_|LOG_|URL_)/.test(name))
-    .concat("SERVER_CORS_ALLOWED_ORIGINS", "SERVER_TIMING_ENABLED", "SERVER_TRACE_HEADER"),
-);
+/** Fields that the database may set, by the variable that the environment has for them. */
+const FIELD_OF = {
+  CLIENT_ERROR_VERBOSITY: "errorVerbosity",
+  DB_AGGREGATES_ENABLED: "aggregatesEnabled",
+  DB_ANON_ROLE: "anonRole",
+  DB_EXTRA_SEARCH_PATH: "extraSearchPath",
+  DB_HOISTED_TX_SETTINGS: "hoistedTxSettings",
+  DB_MAX_ROWS: "maxRows",
+  DB_PLAN_ENABLED: "planEnabled",
+  DB_PREPARED_STATEMENTS: "preparedStatements",
+  DB_PRE_REQUEST: "preRequest",
+  DB_ROOT_SPEC: "rootSpec",
+  DB_SCHEMAS: "schemas",
+  DB_TX_END: "txEnd",
+  JWT_AUD: "jwtAudience",
+  JWT_CACHE_MAX_ENTRIES: "jwtCacheMaxEntries",
+  JWT_ROLE_CLAIM_KEY: "jwtRoleClaimKey",
+  JWT_SECRET: "jwtKeys",
+  JWT_SECRET_IS_BASE64: "jwtKeys",
+  OPENAPI_MODE: "openApiMode",
+  OPENAPI_SECURITY_ACTIVE: "openApiSecurityActive",
+  OPENAPI_SERVER_PROXY_URI: "openApiServerProxyUri",
+  SERVER_CORS_ALLOWED_ORIGINS: "cors",
+  SERVER_TIMING_ENABLED: "timingEnabled",
+  SERVER_TRACE_HEADER: "traceHeader",
+  URL_USE_LEGACY_TARGET_NAMES: "urlUseLegacyTargetNames",
+} as const satisfies Partial<Record<keyof typeof SCHEMA.shape, keyof RestConfig>>;
+
+/** Names of settings in the database, such as `pgrst.db_schemas`. */
+export const DATABASE_SETTINGS: readonly string[] = Object.keys(FIELD_OF).map((name) => `pgrst.${name.toLowerCase()}`);
 
 /**
- * The environment with what the database says in its place.
- * @param settings By name, such as `pgrst.db_schemas` or `app.settings.x`; unknown ones are ignored.
+ * What `pgrst.…` and `app.settings.…` settings say, as fields of the configuration; others are ignored.
  * @throws {InvalidEnvironment}
  */
-export function overrideFromDatabase(
-  env: Readonly<Record<string, string | undefined>>,
-  settings: ReadonlyMap<string, string>,
-): StandaloneSettings {
-  const merged = { ...env };
+export function fieldsFromDatabase(settings: ReadonlyMap<string, string>): Partial<RestConfig> {
+  const own: Record<string, string> = {};
+  const appSettings: Record<string, string> = {};
+  const fields = new Set<keyof RestConfig>();
   for (const [name, value] of settings) {
     const key = name.startsWith("pgrst.") ? name.slice("pgrst.".length).toUpperCase() : "";
-    if (IN_DATABASE.has(key)) merged[`PGRST_${key}`] = value;
-    else if (name.startsWith("app.settings.")) {
-      merged[`PGRST_APP_SETTINGS_${name.slice("app.settings.".length).toUpperCase()}`] = value;
+    if (Object.hasOwn(FIELD_OF, key)) {
+      own[key] = value;
+      fields.add(FIELD_OF[key as keyof typeof FIELD_OF]);
+    } else if (name.startsWith("app.settings.")) {
+      appSettings[name.slice("app.settings.".length)] = value;
+      fields.add("appSettings");
     }
   }
-  return readEnvironment(merged);
+  const { config } = settingsOf(own, appSettings, {}, (value) => value);
+  return Object.fromEntries(Object.entries(config).filter(([field]) => fields.has(field as keyof RestConfig)));
 }
 
 /** Comma-separated; blanks around items do not count. */
@@ -234,10 +261,15 @@ function fromFile(value: string): string {
   return value.startsWith("@") ? readFileSync(value.slice(1), "utf8").trim() : value;
 }
 
-function keysOrProblem(secret: string | null, isBase64: boolean, problems: string[]): VerificationKeys {
+function keysOrProblem(
+  secret: string | null,
+  isBase64: boolean,
+  resolve: (value: string) => string,
+  problems: string[],
+): VerificationKeys {
   if (secret === null) return null;
   try {
-    return parseKeys(fromFile(secret), isBase64);
+    return parseKeys(resolve(secret), isBase64);
   } catch (error) {
     problems.push(`PGRST_JWT_SECRET: ${error instanceof Error ? error.message : String(error)}`);
     return null;

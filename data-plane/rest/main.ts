@@ -5,7 +5,7 @@ import { startStandalone } from "./standalone.ts";
 
 try {
   const settings = readEnvironment(process.env);
-  const running = await startStandalone({ env: process.env, settings, createDatabases: createProjectDatabases });
+  const running = await startStandalone({ settings, createDatabases: createProjectDatabases });
   let stopping = false;
   const stop = () => {
     if (stopping) return;
@@ -17,8 +17,8 @@ try {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  process.on("SIGUSR1", () => running.reloadSchema());
-  process.on("SIGUSR2", () => void running.reloadConfig());
+  process.on("SIGUSR1", () => running.reload());
+  process.on("SIGUSR2", () => running.reload());
 } catch (error) {
   if (!(error instanceof InvalidEnvironment)) throw error;
   process.stderr.write(`${error.message}\n`);

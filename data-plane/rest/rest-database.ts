@@ -6,16 +6,16 @@ import { type CompiledRequest, compileRequest } from "./compile.ts";
 import type { RestConfig } from "./config.ts";
 import { corsHeaders, preflightResponse } from "./cors.ts";
 import { errorOf, RestError, restError } from "./error.ts";
-import { execute, type RequestContext, SETTINGS_INDEX } from "./execute.ts";
+import { type Answer, execute, type RequestContext, SETTINGS_INDEX } from "./execute.ts";
 import { Authenticator, type Identity } from "./jwt/identity.ts";
 import { describeSchema } from "./openapi/describe.ts";
 import { describeOptions } from "./options.ts";
+import { Reloading } from "./reloading.ts";
 import { type ApiRequest, readApiRequest } from "./request/api-request.ts";
 import { ParseFailure } from "./request/cursor.ts";
 import { parseQueryParameters } from "./request/query-parameters.ts";
 import { complete, type Draft, errorDraft, respond } from "./respond.ts";
 import { loadSchemaCache } from "./schema-cache/build.ts";
-import { SchemaCacheHolder } from "./schema-cache/holder.ts";
 import type { SchemaCache } from "./schema-cache/types.ts";
 import { Timings } from "./timing.ts";
 
@@ -27,6 +27,8 @@ export interface RestLogger {
 export interface RestDatabaseOptions {
   readonly database: ProjectDatabase;
   readonly config: RestConfig;
+  /** What the database itself says of the configuration, read at every load. */
+  readonly readDatabaseConfig: (database: ProjectDatabase) => Promise<Partial<RestConfig>>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly logger: RestLogger;
@@ -38,31 +40,31 @@ interface CachedRequest {
   seen: boolean;
 }
 
+/** What serves requests at one time. A request uses one of these from its beginning to its end. */
+interface Serving {
+  readonly config: RestConfig;
+  readonly fromDatabase: Partial<RestConfig>;
+  readonly cache: SchemaCache;
+  readonly authenticator: Authenticator;
+  readonly compiled: LRUCache<string, CachedRequest>;
+}
+
 /** Compiled statements kept for one database, and their size in characters. */
 const MAX_COMPILED = 1000;
 const MAX_COMPILED_CHARACTERS = 4_000_000;
 
 export class RestDatabase {
   private readonly options: RestDatabaseOptions;
-  private readonly holder: SchemaCacheHolder;
-  private config: RestConfig;
-  private authenticator: Authenticator;
-  private readonly compiled = new LRUCache<string, CachedRequest>({
-    max: MAX_COMPILED,
-    maxSize: MAX_COMPILED_CHARACTERS,
-    sizeCalculation: ({ compiled }, key) => key.length + compiled.query.text.length,
-  });
+  private readonly serving: Reloading<Serving>;
+  /** Without what the database says. */
+  private ownConfig: RestConfig;
 
   constructor(options: RestDatabaseOptions) {
     this.options = options;
-    this.config = options.config;
-    this.authenticator = new Authenticator(options.config, options.now);
-    this.holder = new SchemaCacheHolder({
-      load: () => loadSchemaCache(options.database, this.config),
-      onLoaded: (cache) => {
-        this.compiled.clear();
-        options.logger.info({ approximateBytes: cache.approximateBytes }, "schema cache loaded");
-      },
+    this.ownConfig = options.config;
+    this.serving = new Reloading({
+      load: () => this.load(),
+      onLoaded: ({ cache }) => options.logger.info({ approximateBytes: cache.approximateBytes }, "schema cache loaded"),
       onFailed: (error) => options.logger.warn({ error: messageOf(error) }, "schema cache could not be loaded"),
       clock: () => performance.now(),
       setTimer: (callback, delayMs) => {
@@ -75,99 +77,124 @@ export class RestDatabase {
 
   /** Null until the first load. */
   get schemaCache(): SchemaCache | null {
-    return this.holder.current;
+    return this.serving.current?.cache ?? null;
   }
 
-  /** Loads the schema cache now, so that the first request need not wait. */
+  /** Loads now, so that the first request need not wait. */
   async warmUp(): Promise<void> {
-    await this.holder.get();
+    await this.serving.get();
   }
 
-  /** Takes effect with the next request. */
+  /**
+   * New settings from outside. They hold from the next request on, but for the schemas, which are served when they are
+   * loaded; what the database says goes before them as ever.
+   */
   configure(config: RestConfig): void {
-    const before = this.config;
-    this.config = config;
-    this.authenticator = new Authenticator(config, this.options.now);
-    this.compiled.clear();
-    const scope = ({ schemas, extraSearchPath, clusterWideRoleSettings }: RestConfig) =>
-      JSON.stringify([schemas, extraSearchPath, clusterWideRoleSettings]);
-    if (scope(before) !== scope(config)) this.holder.reload();
+    this.ownConfig = config;
+    const { current } = this.serving;
+    if (current === null) return;
+    const { schemas, extraSearchPath } = current.config;
+    const next = { ...config, ...current.fromDatabase };
+    this.serving.replace(this.servingOf({ ...next, schemas, extraSearchPath }, current.fromDatabase, current.cache));
+    const isSame = (left: readonly string[], right: readonly string[]) => left.join("\0") === right.join("\0");
+    if (!isSame(next.schemas, schemas) || !isSame(next.extraSearchPath, extraSearchPath)) this.serving.reload();
   }
 
-  /** Debounced; the old cache serves meanwhile. */
+  /** Schema cache and in-database configuration. Debounced; the old ones serve meanwhile. */
   reload(): void {
-    this.holder.reload();
+    this.serving.reload();
   }
 
   close(): void {
-    this.holder.close();
-    this.compiled.clear();
+    this.serving.close();
   }
 
   async handle(request: ServiceRequest): Promise<ServiceResponse> {
-    const { config } = this;
-    const preflight = preflightResponse(config, request);
+    const preflight = preflightResponse(this.ownConfig, request);
     if (preflight) return preflight;
-    const timings = config.timingEnabled ? new Timings() : null;
-    let api: ApiRequest | null = null;
+    let serving: Serving | null = null;
     let identity: Identity | null = null;
+    let api: ApiRequest | null = null;
+    let timings: Timings | null = null;
     let draft: Draft;
     try {
-      identity = this.authenticator.authenticate(request.headers.authorization);
+      const loaded = this.serving.get();
+      serving = loaded instanceof Promise ? await orUnavailable(loaded) : loaded;
+      const { config, cache } = serving;
+      if (config.timingEnabled) timings = new Timings();
+      identity = serving.authenticator.authenticate(request.headers.authorization);
       timings?.end("jwt");
-      const cached = this.holder.get();
-      const cache = cached instanceof Promise ? await orUnavailable(cached) : cached;
       api = await readApiRequest(request, config);
       timings?.end("parse");
-      draft = await this.serve({ request, api, identity, cache, config, database: this.options.database }, timings);
+      const context = { request, api, identity, cache, config, database: this.options.database };
+      draft = await this.serve(context, serving, timings);
     } catch (failure) {
       const authenticated = identity?.authenticated ?? false;
       const error = errorOf(failure, { authenticated, settingsIndex: SETTINGS_INDEX });
       if (!(error instanceof RestError)) throw failure;
-      draft = errorDraft(error, config.errorVerbosity);
+      draft = errorDraft(error, this.ownConfig.errorVerbosity);
     }
-    const cors = corsHeaders(config, request.headers.origin);
-    const timing = timings?.header(draft);
-    const extra = timing ? [...cors, timing] : cors;
-    const response = extra.length === 0 ? draft : { ...draft, headers: [...draft.headers, ...extra] };
-    return complete(response, config, request, api?.schema ?? null);
+    const config = serving?.config ?? this.ownConfig;
+    const extra = [...corsHeaders(config, request.headers.origin), ...(timings?.headers(draft) ?? [])];
+    const whole = extra.length === 0 ? draft : { ...draft, headers: [...draft.headers, ...extra] };
+    return complete(whole, config, request, api?.schema ?? null);
   }
 
-  private async serve(context: RequestContext, timings: Timings | null): Promise<Draft> {
+  private async serve(context: RequestContext, serving: Serving, timings: Timings | null): Promise<Draft> {
     const { api, cache, config } = context;
     if (api.action === "options") return describeOptions(cache, api);
     if (api.action === "describe") return describeSchema(context, timings);
-    const cached = this.findCompiled(context);
+    const cached = findCompiled(api, serving);
     timings?.end("plan");
-    const answer = await this.run(context, cached);
+    const answer = await run(context, cached);
     timings?.end("transaction");
     return respond(api, cached.compiled, answer, config, context.request);
   }
 
-  private findCompiled({ api, cache, config }: RequestContext): CachedRequest {
-    const known = api.shapeKey === null ? undefined : this.compiled.get(api.shapeKey);
-    if (known) return known;
-    const cached = { compiled: compileRequest(api, cache, config), seen: false };
-    // A reload may have come in between; what was compiled for the old cache must not be kept.
-    if (api.shapeKey !== null && cache === this.holder.current) this.compiled.set(api.shapeKey, cached);
-    return cached;
+  private async load(): Promise<Serving> {
+    const { database, readDatabaseConfig } = this.options;
+    const fromDatabase = await readDatabaseConfig(database);
+    const config = { ...this.ownConfig, ...fromDatabase };
+    return this.servingOf(config, fromDatabase, await loadSchemaCache(database, config));
   }
 
-  private async run(context: RequestContext, cached: CachedRequest) {
-    const prepare = cached.seen;
-    cached.seen = true;
-    try {
-      return await execute(context, cached.compiled, prepare);
-    } catch (failure) {
-      // A value did not have the form its filter needs. Parsing the whole query again says where.
-      if (failure instanceof ParseFailure) parseQueryParameters(context.api.shape.pairs);
-      throw failure;
-    }
+  private servingOf(config: RestConfig, fromDatabase: Partial<RestConfig>, cache: SchemaCache): Serving {
+    return {
+      config,
+      fromDatabase,
+      cache,
+      authenticator: new Authenticator(config, this.options.now),
+      compiled: new LRUCache({
+        max: MAX_COMPILED,
+        maxSize: MAX_COMPILED_CHARACTERS,
+        sizeCalculation: ({ compiled }, key) => key.length + compiled.query.text.length,
+      }),
+    };
   }
 }
 
-/** A cache that cannot be loaded is a passing state of the database. */
-async function orUnavailable(loading: Promise<SchemaCache>): Promise<SchemaCache> {
+function findCompiled(api: ApiRequest, { compiled, cache, config }: Serving): CachedRequest {
+  const known = api.shapeKey === null ? undefined : compiled.get(api.shapeKey);
+  if (known) return known;
+  const cached = { compiled: compileRequest(api, cache, config), seen: false };
+  if (api.shapeKey !== null) compiled.set(api.shapeKey, cached);
+  return cached;
+}
+
+async function run(context: RequestContext, cached: CachedRequest): Promise<Answer> {
+  const prepare = cached.seen;
+  cached.seen = true;
+  try {
+    return await execute(context, cached.compiled, prepare);
+  } catch (failure) {
+    // A value did not have the form its filter needs. Parsing the whole query again says where.
+    if (failure instanceof ParseFailure) parseQueryParameters(context.api.shape.pairs);
+    throw failure;
+  }
+}
+
+/** What cannot be loaded is a passing state of the database. */
+async function orUnavailable(loading: Promise<Serving>): Promise<Serving> {
   try {
     return await loading;
   } catch (failure) {

@@ -5,7 +5,9 @@
 import type { ProjectRef, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import type { ProjectDatabases } from "../database/database.ts";
 import type { Service } from "../service.ts";
-import { configOfProject } from "./config.ts";
+import { configOfProject, type RestConfig } from "./config.ts";
+import { readProjectConfig } from "./database-config.ts";
+import { InvalidEnvironment } from "./environment.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
 
 export interface RestServiceOptions {
@@ -31,6 +33,9 @@ const DEFAULT_IDLE_TIMEOUT_MS = 10 * 60_000;
 const CHECK_INTERVAL_MS = 30_000;
 /** Of a project whose cache is not loaded yet. */
 const BARE_PROJECT_BYTES = 20_000;
+
+/** Payloads of a notification that call for a reload; nothing stands for both. */
+export const RELOADS: readonly string[] = ["", "reload schema", "reload config"];
 
 interface ServedProject {
   readonly rest: RestDatabase;
@@ -96,7 +101,17 @@ class MultiTenantRest implements RestService {
       warn: (fields, message) => logger.warn({ projectRef, ...fields }, message),
     };
     const config = configOfProject(snapshot);
-    const rest = new RestDatabase({ database, config, now, logger: projectLogger });
+    const readDatabaseConfig = async (): Promise<Partial<RestConfig>> => {
+      try {
+        return await readProjectConfig(database);
+      } catch (error) {
+        if (!(error instanceof InvalidEnvironment)) throw error;
+        // The project's own mistake; it is served by the settings it had without.
+        projectLogger.warn({ problems: error.problems }, "in-database configuration is not usable");
+        return {};
+      }
+    };
+    const rest = new RestDatabase({ database, config, readDatabaseConfig, now, logger: projectLogger });
     const project = { rest, snapshot, lastUsed: now(), listener: this.listen(snapshot, rest, config.channel) };
     this.projects.set(projectRef, project);
     this.shrink(projectRef);
@@ -109,7 +124,7 @@ class MultiTenantRest implements RestService {
     try {
       return await this.options.databases.listen(snapshot.projectRef, snapshot.database, channel, {
         onNotification: (payload) => {
-          if (payload === "" || payload === "reload schema") rest.reload();
+          if (RELOADS.includes(payload)) rest.reload();
         },
         onReconnect: () => rest.reload(),
       });

@@ -2,14 +2,15 @@
 import type { Server } from "node:http";
 import { pino } from "pino";
 import type { ProjectRef } from "../../control-plane/client/config-snapshot.ts";
-import type { ProjectDatabase, ProjectDatabases } from "../database/database.ts";
+import { ConnectionLost, type ProjectDatabases } from "../database/database.ts";
 import { adminHandler } from "./admin.ts";
-import { overrideFromDatabase, type StandaloneSettings } from "./environment.ts";
+import { readStandaloneConfig } from "./database-config.ts";
+import type { StandaloneSettings } from "./environment.ts";
 import { createHttpServer, type Handler, listen } from "./http-server.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
+import { RELOADS } from "./service.ts";
 
 export interface StandaloneOptions {
-  readonly env: Readonly<Record<string, string | undefined>>;
   readonly settings: StandaloneSettings;
   readonly createDatabases: (options: {
     maxConnections: number;
@@ -24,8 +25,7 @@ export interface StandaloneOptions {
 
 export interface RunningStandalone {
   readonly port: number;
-  reloadSchema(): void;
-  reloadConfig(): Promise<void>;
+  reload(): void;
   close(): Promise<void>;
 }
 
@@ -34,7 +34,6 @@ const ONLY_PROJECT = "standalone".padEnd(20, "x") as ProjectRef;
 const PINO_LEVELS = { crit: "fatal", error: "error", warn: "warn", info: "info", debug: "debug" } as const;
 
 export async function startStandalone(options: StandaloneOptions): Promise<RunningStandalone> {
-  const { env } = options;
   const { pool, database: address } = options.settings;
   const logger = pino({ level: PINO_LEVELS[options.settings.logLevel] });
   const databases = options.createDatabases({
@@ -47,22 +46,31 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
     sessionSettings: { client_min_messages: "error", ...options.settings.sessionSettings },
   });
   const database = databases.get(ONLY_PROJECT, address);
-  const settings = await configured(env, options.settings, database, logger);
-  const { config } = settings;
-  const rest = new RestDatabase({ database, config, now: Date.now, logger });
-
-  const reloadConfig = async () => {
-    const next = await configured(env, options.settings, database, logger);
-    rest.configure(next.config);
-  };
+  const { settings } = options;
+  const { config, databaseConfig } = settings;
+  const rest = new RestDatabase({
+    database,
+    config,
+    readDatabaseConfig: async () => {
+      if (databaseConfig === null) return {};
+      try {
+        return await readStandaloneConfig(database, databaseConfig.preConfig);
+      } catch (error) {
+        if (error instanceof ConnectionLost) throw error;
+        logger.warn({ error: String(error) }, "in-database configuration could not be read");
+        return {};
+      }
+    },
+    now: Date.now,
+    logger,
+  });
   const listener =
     config.channel === null
       ? null
       : await databases
           .listen(ONLY_PROJECT, address, config.channel, {
             onNotification: (payload) => {
-              if (payload === "" || payload === "reload config") void reloadConfig();
-              if (payload === "" || payload === "reload schema") rest.reload();
+              if (RELOADS.includes(payload)) rest.reload();
             },
             onReconnect: () => rest.reload(),
           })
@@ -89,8 +97,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
 
   return {
     port,
-    reloadSchema: () => rest.reload(),
-    reloadConfig,
+    reload: () => rest.reload(),
     async close() {
       await Promise.all([closeServer(server), admin ? closeServer(admin) : undefined]);
       rest.close();
@@ -110,85 +117,6 @@ function logResponse(
   else if (status >= 400) logger.warn(fields, "request");
   else logger.info(fields, "request");
 }
-
-/** With what the database itself says, which may be nothing; a failure leaves the environment's word. */
-async function configured(
-  env: Readonly<Record<string, string | undefined>>,
-  settings: StandaloneSettings,
-  database: ProjectDatabase,
-  logger: RestLogger,
-): Promise<StandaloneSettings> {
-  if (settings.databaseConfig === null) return settings;
-  try {
-    return overrideFromDatabase(env, await readDatabaseConfig(database, settings.databaseConfig.preConfig));
-  } catch (error) {
-    logger.warn({ error: String(error) }, "in-database configuration could not be read");
-    return settings;
-  }
-}
-
-/** Settings of the login, of all databases and then of this one, and what the pre-config function sets. */
-async function readDatabaseConfig(
-  database: ProjectDatabase,
-  preConfig: string | null,
-): Promise<ReadonlyMap<string, string>> {
-  return database.withTransaction(async (transaction) => {
-    const found = new Map<string, string>();
-    const ofRole = await transaction.query<{ setting: string }>(
-      `/* readDatabaseConfig */ select unnest(setting.setconfig) as setting
-       from pg_catalog.pg_db_role_setting setting
-       where setting.setrole = current_user::regrole
-         and setting.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
-       order by setting.setdatabase`,
-    );
-    for (const { setting } of ofRole) {
-      const equals = setting.indexOf("=");
-      found.set(setting.slice(0, equals), setting.slice(equals + 1));
-    }
-    if (preConfig !== null) {
-      const name = preConfig
-        .split(".")
-        .map((part) => `"${part.replaceAll('"', '""')}"`)
-        .join(".");
-      await transaction.query(`/* callPreConfig */ select ${name}()`);
-      for (const key of PRE_CONFIG_NAMES) {
-        const [row] = await transaction.query<{ value: string | null }>(
-          "/* readPreConfig */ select nullif(current_setting($1, true), '') as value",
-          [key],
-        );
-        if (row?.value) found.set(key, row.value);
-      }
-    }
-    return found;
-  });
-}
-
-/** Placeholder settings are not listed anywhere, so a pre-config function's are asked for one by one. */
-const PRE_CONFIG_NAMES = [
-  "client_error_verbosity",
-  "db_aggregates_enabled",
-  "db_anon_role",
-  "db_extra_search_path",
-  "db_hoisted_tx_settings",
-  "db_max_rows",
-  "db_plan_enabled",
-  "db_pre_request",
-  "db_prepared_statements",
-  "db_root_spec",
-  "db_schemas",
-  "db_tx_end",
-  "jwt_aud",
-  "jwt_cache_max_entries",
-  "jwt_role_claim_key",
-  "jwt_secret",
-  "jwt_secret_is_base64",
-  "openapi_mode",
-  "openapi_security_active",
-  "openapi_server_proxy_uri",
-  "server_cors_allowed_origins",
-  "server_timing_enabled",
-  "server_trace_header",
-].map((name) => `pgrst.${name}`);
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((closed) => {

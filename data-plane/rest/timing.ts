@@ -13,9 +13,9 @@ export class Timings {
   }
 
   /** Counts what came after the last step as making the response; failed requests have no timings. */
-  header(draft: { readonly status: number }): Header | null {
-    if (draft.status >= 400) return null;
-    return ["Server-Timing", [...this.steps, this.entry("response")].join(", ")];
+  headers(draft: { readonly status: number }): readonly Header[] {
+    if (draft.status >= 400) return [];
+    return [["Server-Timing", [...this.steps, this.entry("response")].join(", ")]];
   }
 
   private entry(name: string): string {

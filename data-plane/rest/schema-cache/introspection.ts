@@ -288,36 +288,15 @@ const REPRESENTATIONS = `/* introspectRepresentations */
   )`;
 
 /**
- * Only settings the login may set for a request. Those of a superuser can be granted from PostgreSQL 15 on.
- * $1: whether settings made for all databases count too; they come first, so that those of this one win.
+ * Settings that hold for a role's requests. Only those the login may set; a superuser's can be granted from PostgreSQL
+ * 15 on. Settings of one database come after those of all, so that they win.
  */
-/**
- * A project tells its role settings by a view of its own: those in the catalogue can be written from any database of a
- * shared cluster, by whoever may become the role, and cannot be read in a project.
- */
-async function readRoleSettings(
-  transaction: Transaction,
-  serverVersion: number,
-  clusterWide: boolean,
-): Promise<readonly RoleSettingsRow[]> {
-  const [source] = await transaction.query<{ own: boolean }>(
-    "/* introspectRoleSettingsSource */ select pg_catalog.to_regclass('supalove.role_settings') is not null as own",
-  );
+function roleSettingsQuery(serverVersion: number): string {
   const granted =
     serverVersion >= 150000
       ? "or (known.context = 'superuser' and pg_catalog.has_parameter_privilege(known.name, 'set'))"
       : "";
-  if (source?.own) {
-    return transaction.query<RoleSettingsRow>(
-      `/* introspectOwnRoleSettings */
-       select own.role_name::text as role, array_agg(own.name || '=' || own.value order by own.name) as settings
-       from supalove.role_settings own join pg_catalog.pg_settings known on lower(known.name) = lower(own.name)
-       where known.context = 'user' ${granted}
-       group by own.role_name`,
-    );
-  }
-  return transaction.query<RoleSettingsRow>(
-    `/* introspectRoleSettings */
+  return `/* introspectRoleSettings */
     select role.rolname::text as role, (
       select coalesce(array_agg(item order by ordinality), '{}')
       from unnest(setting.setconfig) with ordinality as items(item, ordinality)
@@ -326,17 +305,36 @@ async function readRoleSettings(
     ) as settings
     from pg_catalog.pg_db_role_setting setting
     join pg_catalog.pg_roles role on role.oid = setting.setrole
-    where setting.setdatabase = (select oid from pg_catalog.pg_database where datname = current_database())
-      or ($1 and setting.setdatabase = 0)
-    order by role.rolname, setting.setdatabase`,
-    [clusterWide],
+    where setting.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
+    order by role.rolname, setting.setdatabase`;
+}
+
+/** The same of a project, by itself: nobody outside it can write what its view shows. */
+const PROJECT_ROLE_SETTINGS = `/* introspectProjectRoleSettings */
+  select setting.role_name as role, array_agg(setting.name || '=' || setting.value) as settings
+  from supalove.role_settings setting
+  join pg_catalog.pg_settings known on lower(known.name) = lower(setting.name) and known.context = 'user'
+  where setting.role_name in ('anon', 'authenticated', 'service_role')
+  group by setting.role_name`;
+
+async function readRoleSettings(
+  transaction: Transaction,
+  scope: IntrospectionScope,
+  serverVersion: number,
+): Promise<readonly RoleSettingsRow[]> {
+  if (scope.roleSettings === "catalogue") {
+    return transaction.query<RoleSettingsRow>(roleSettingsQuery(serverVersion));
+  }
+  const [view] = await transaction.query<{ exists: boolean }>(
+    "/* findRoleSettingsView */ select to_regclass('supalove.role_settings') is not null as exists",
   );
+  return view?.exists ? transaction.query<RoleSettingsRow>(PROJECT_ROLE_SETTINGS) : [];
 }
 
 export interface IntrospectionScope {
   readonly schemas: readonly string[];
   readonly extraSearchPath: readonly string[];
-  readonly clusterWideRoleSettings: boolean;
+  readonly roleSettings: "catalogue" | "project";
 }
 
 /** Reads everything in the transaction given, which must see names under `search_path = ''`. */

@@ -1,13 +1,11 @@
 /**
- * Keeps one database's schema cache: loads it on first use, once for all who wait, and reloads it when told to, while
- * the old one goes on serving.
+ * A value that is loaded on first use, once for all who wait, and loaded anew when told to, while the old one goes on
+ * serving. Here: what a database is served by.
  */
-import type { SchemaCache } from "./types.ts";
 
-export interface HolderOptions {
-  readonly load: () => Promise<SchemaCache>;
-  /** A reload took effect. */
-  readonly onLoaded: (cache: SchemaCache) => void;
+export interface ReloadingOptions<T> {
+  readonly load: () => Promise<T>;
+  readonly onLoaded: (value: T) => void;
   readonly onFailed: (error: unknown) => void;
   /** Milliseconds, growing steadily. */
   readonly clock: () => number;
@@ -19,36 +17,41 @@ export const DEBOUNCE_MS = 100;
 /** After a failure requests are answered with it this long before another attempt. */
 const RETRY_AFTER_MS = 1000;
 
-export class SchemaCacheHolder {
-  private readonly options: HolderOptions;
-  private cache: SchemaCache | null = null;
-  private loading: Promise<SchemaCache> | null = null;
+export class Reloading<T> {
+  private readonly options: ReloadingOptions<T>;
+  private value: T | null = null;
+  private loading: Promise<T> | null = null;
   private lastStart = Number.NEGATIVE_INFINITY;
   private lastFailure: { readonly at: number; readonly error: unknown } | null = null;
   private timer: { cancel(): void } | null = null;
   private closed = false;
 
-  constructor(options: HolderOptions) {
+  constructor(options: ReloadingOptions<T>) {
     this.options = options;
   }
 
-  /** What is loaded now, without waiting. */
-  get current(): SchemaCache | null {
-    return this.cache;
+  /** What there is now, without waiting. */
+  get current(): T | null {
+    return this.value;
   }
 
-  /** Throws what the first load failed with. */
-  get(): SchemaCache | Promise<SchemaCache> {
-    if (this.cache) return this.cache;
+  /** Rejects with what the first load failed with. */
+  get(): T | Promise<T> {
+    if (this.value !== null) return this.value;
     if (this.loading) return this.loading;
     const failure = this.lastFailure;
     if (failure && this.options.clock() - failure.at < RETRY_AFTER_MS) return Promise.reject(failure.error);
     return this.start();
   }
 
-  /** Resolves at once; nothing is loaded for a database nobody has asked for yet. */
+  /** Until the next load. */
+  replace(value: T): void {
+    if (!this.closed) this.value = value;
+  }
+
+  /** Resolves at once; nothing is loaded that nobody has asked for yet. */
   reload(): void {
-    if (this.closed || this.timer || (!this.cache && !this.loading)) return;
+    if (this.closed || this.timer || (this.value === null && !this.loading)) return;
     const wait = this.lastStart + DEBOUNCE_MS - this.options.clock();
     if (wait <= 0 && !this.loading) {
       this.start().catch(() => {}); // told through onFailed
@@ -57,7 +60,7 @@ export class SchemaCacheHolder {
     this.timer = this.options.setTimer(
       () => {
         this.timer = null;
-        if (this.loading) this.loading.finally(() => this.reload()).catch(() => {});
+        if (this.loading) this.loading.catch(() => {}).finally(() => this.reload());
         else this.reload();
       },
       Math.max(wait, 1),
@@ -67,20 +70,20 @@ export class SchemaCacheHolder {
   close(): void {
     this.closed = true;
     this.timer?.cancel();
-    this.cache = null;
+    this.value = null;
   }
 
-  private start(): Promise<SchemaCache> {
+  private start(): Promise<T> {
     this.lastStart = this.options.clock();
     const loading = this.options.load().then(
-      (cache) => {
+      (value) => {
         this.loading = null;
         this.lastFailure = null;
         if (!this.closed) {
-          this.cache = cache;
-          this.options.onLoaded(cache);
+          this.value = value;
+          this.options.onLoaded(value);
         }
-        return cache;
+        return value;
       },
       (error: unknown) => {
         this.loading = null;

@@ -64,7 +64,7 @@ export const authorization: AuthorizationTable = {
   },
   "Query.serviceTokens": { rule: { who: "instance-owner" }, document: () => "{ serviceTokens { id name } }" },
   "Mutation.createServiceToken": {
-    rule: { who: "instance-owner" },
+    rule: { who: "instance-owner", session: true },
     document: () => `mutation { createServiceToken(audience: GATEWAY, name: "${randomUUID()}") { token } }`,
   },
   "Mutation.revokeServiceToken": {

@@ -3,7 +3,7 @@ import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
-import { isUuid, requireInstanceOwner } from "../permissions.ts";
+import { isUuid, requireInstanceOwner, requireSession } from "../permissions.ts";
 import { parseName } from "./account-row.ts";
 import { createServiceToken, deleteServiceToken, listServiceTokens, type ServiceTokenRow } from "./service-tokens.ts";
 
@@ -48,10 +48,11 @@ builder.queryField("serviceTokens", (t) =>
 builder.mutationFields((t) => ({
   createServiceToken: t.field({
     type: CreateServiceTokenPayload,
-    description: "For the owner of the installation.",
+    description: "For the owner of the installation, in a session: an access token cannot make tokens.",
     args: { audience: t.arg({ type: AudienceEnum }), name: t.arg.string({ description: "Unique for the audience." }) },
     resolve: async (_root, { audience, ...args }, context) => {
       requireInstanceOwner(context);
+      requireSession(context);
       const name = parseName("name", args.name);
       try {
         return await context.database.transaction(async (tx) => {

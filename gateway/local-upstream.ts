@@ -37,14 +37,16 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     exchange.reject("upstream_timeout");
     request.abort();
   });
+  let isAnswered = false;
   exchange.onSettled = () => {
     deadline.stop();
-    request.abort();
+    if (!isAnswered) request.abort(); // costs an event and an exception object: only for a service that still works
   };
   try {
     const response = await options.services.handle(ref, route.service, request);
     deadline.stop();
     if (exchange.settled) return;
+    isAnswered = response.body === null || typeof response.body === "string" || Buffer.isBuffer(response.body);
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = response.status;
     reportStatus(breaker, response.status, options.now());

@@ -363,7 +363,7 @@ export async function readCatalogue(transaction: Transaction, scope: Introspecti
     computedRelationships: await transaction.query<ComputedRelationshipRow>(COMPUTED_RELATIONSHIPS, exposed),
     handlers: await transaction.query<HandlerRow>(HANDLERS, exposed),
     representations: await transaction.query<RepresentationRow>(REPRESENTATIONS),
-    roleSettings: await readRoleSettings(transaction, serverVersion, scope.clusterWideRoleSettings),
+    roleSettings: await readRoleSettings(transaction, scope, serverVersion),
   };
 }
 

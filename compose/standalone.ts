@@ -36,6 +36,8 @@ export interface Standalone {
   readonly postgresAddress: string;
   /** Only on the first start on a data folder: nothing keeps the password. */
   readonly owner: FirstOwner | null;
+  /** Rejects when the stack cannot go on because PostgreSQL has ended by itself; the caller stops what is left. */
+  readonly broken: Promise<never>;
   /** Lets requests in flight end, then stops every part, PostgreSQL last. */
   stop(): Promise<void>;
 }
@@ -58,7 +60,9 @@ export async function startStandalone(environment: Environment): Promise<Standal
   try {
     // PostgreSQL may run as another user and must get through to its own folder; what is secret here is 0600 by itself.
     mkdirSync(environment.dataDir, { recursive: true, mode: 0o711 });
-    const postgres = await startPostgres(environment, logger).catch((cause: Error) => {
+    const breakage = Promise.withResolvers<never>();
+    breakage.promise.catch(() => undefined); // whoever looks later still sees it
+    const postgres = await startPostgres(environment, logger, breakage.reject).catch((cause: Error) => {
       throw new StartError(cause.message, { cause });
     });
     running.push(postgres);
@@ -122,14 +126,14 @@ export async function startStandalone(environment: Environment): Promise<Standal
     const gatewayUrl = `http://localhost:${gatewayPort}`;
     writeLocalInstance(environment.dataDir, { pid: process.pid, controlPlaneUrl, gatewayUrl });
     running.push({ stop: () => removeLocalInstance(environment.dataDir) });
-    return { controlPlaneUrl, gatewayUrl, postgresAddress: postgres.address, owner, stop };
+    return { controlPlaneUrl, gatewayUrl, postgresAddress: postgres.address, owner, broken: breakage.promise, stop };
   } catch (error) {
     await stop().catch((cause) => logger.error({ err: cause }, "a part did not stop"));
     throw error;
   }
 }
 
-async function startPostgres(environment: Environment, logger: Logger) {
+async function startPostgres(environment: Environment, logger: Logger, onUnexpectedExit: (reason: Error) => void) {
   if (environment.databaseUrl) {
     const { host } = new URL(environment.databaseUrl);
     await externalPostgres(environment.databaseUrl);
@@ -137,7 +141,7 @@ async function startPostgres(environment: Environment, logger: Logger) {
   }
   const dataDir = `${environment.dataDir}/postgres`;
   const port = environment.postgresPort || (await freePort("127.0.0.1"));
-  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger });
+  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger, onUnexpectedExit });
   return { url, address: `127.0.0.1:${port}`, stop };
 }
 

@@ -26,7 +26,10 @@ export async function start(environment: Environment, options: { readonly json?:
     await stack.stop();
     throw error;
   }
-  await stopped;
+  await Promise.race([stopped, stack.broken]).catch(async (error: Error) => {
+    await stack.stop();
+    throw new CommandError(`The stack has stopped: ${error.message}`, { cause: error });
+  });
 }
 
 async function createFirstProject(stack: Standalone, token: string): Promise<ProjectCredentials> {

@@ -1,6 +1,6 @@
 /** `supalove start` as an operator meets it: what it prints, what it refuses, what it survives. */
 import { execFile } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
@@ -97,6 +97,16 @@ test("after kill -9 of the whole process tree the next start finds everything", 
   await started(dataDir);
   const { stdout } = await supalove(dataDir, ["project", "sql", project.ref, "select id from kept", "--json"]);
   expect(JSON.parse(stdout).results[0].rows).toEqual([[42]]);
+});
+
+test("when PostgreSQL dies under it, the stack says so and ends with a failure", async () => {
+  const dataDir = ownDataDir();
+  const stack = await startStack(dataDir);
+  const exited = new Promise((onExit) => stack.process.once("exit", onExit));
+  const [pid = ""] = readFileSync(resolve(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n");
+  process.kill(Number(pid), "SIGKILL");
+  expect(await exited).toBe(1);
+  expect(stack.output()).toMatch(/The stack has stopped: .*PostgreSQL/);
 });
 
 test("it runs on a PostgreSQL of somebody else's", async () => {

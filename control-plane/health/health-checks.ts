@@ -2,6 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { listApiKeys, openApiKey } from "../api-keys/api-key-table.ts";
 import { projectDatabaseName } from "../clusters/names.ts";
+import { createConcurrencyLimit } from "../concurrency-limit.ts";
 import type { Services } from "../context.ts";
 import { UserError } from "../errors.ts";
 import type { ProjectRow } from "../projects/project-row.ts";
@@ -43,7 +44,7 @@ const MAX_KEPT = 1_000;
 const MAX_AT_ONCE = 8;
 
 export function createHealthChecks(parts: Parts): HealthChecks {
-  const atOnce = createLimit(MAX_AT_ONCE);
+  const atOnce = createConcurrencyLimit(MAX_AT_ONCE);
   // By version as well: what a change of state has made untrue is not answered any more.
   const keyOf = ({ ref, configVersion }: ProjectRow) => `${ref} ${configVersion}`;
   const databases = cachedBy(keyOf, (project: ProjectRow) => atOnce(() => lookIntoDatabase(parts, project)));
@@ -114,22 +115,5 @@ function cachedBy<Argument, Result>(
     kept.set(key, result);
     result.catch(() => kept.delete(key));
     return result;
-  };
-}
-
-function createLimit(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (running >= most) await new Promise<void>((begin) => waiting.push(begin));
-    else running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next)
-        next(); // takes the place over
-      else running -= 1;
-    }
   };
 }

@@ -45,8 +45,8 @@ export interface ProvisionerOptions {
   readonly wrapStep?: (step: Step, kind: OperationKind) => Step;
 }
 
-/** Copying a template is work for disk and CPU: more at a time only makes each one slower. */
-const DEFAULT_CONCURRENCY = 6;
+/** Most of it is waiting for clusters, which bound by themselves what is heavy for them. */
+const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_LEASE_MS = 10_000;
 const DEFAULT_POLL_MS = 2_000;
 

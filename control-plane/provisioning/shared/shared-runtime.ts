@@ -218,8 +218,8 @@ class SharedProject {
   }
 
   async #copyTemplate(): Promise<number> {
-    const { template } = await this.#ready.get(this.#cluster);
-    await this.onCluster((client, ref) => ensureProjectDatabase(client, ref, template));
+    const { template, copying } = await this.#ready.get(this.#cluster);
+    await copying(() => this.onCluster((client, ref) => ensureProjectDatabase(client, ref, template)));
     return template.version;
   }
 

@@ -22,6 +22,7 @@ export const ERROR_CATALOGUE = {
   method_not_allowed: { status: 405, message: "Method not allowed" },
   body_too_large: { status: 413, message: "The request body is larger than the project allows" },
   upgrade_required: { status: 400, message: "This route speaks WebSocket only" },
+  upgrade_refused: { status: 400, message: "This route does not speak WebSocket" },
   over_request_rate_limit: { status: 429, message: "Request rate limit of the project reached" },
   too_many_concurrent_requests: { status: 429, message: "Too many requests of the project are in flight" },
   too_many_sockets: { status: 429, message: "Too many connected users" },

@@ -1,4 +1,5 @@
 /** One request and its response on their way through the gateway, with all that is known of them so far. */
+import type { ApiKeyEntry } from "../control-plane/client/config-snapshot.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ResponseChannel } from "../data-plane/http/response-channel.ts";
 import type { ClientRequest } from "./client-request.ts";
@@ -24,6 +25,8 @@ export class Exchange {
   readonly startedMs: number;
 
   tenant: Tenant | null = null;
+  /** The API key that the client showed, when it is one of the project's. */
+  key: ApiKeyEntry | null = null;
   route: ProxyRoute | null = null;
   /** Public base URL of the project as the client used it, without a trailing slash. */
   publicUrl = "";
@@ -60,6 +63,12 @@ export class Exchange {
     tenant.usage.requestsInFlight += 1;
     this.#enteredUsage = tenant.usage;
     this.upstreamStartedMs = performance.now();
+  }
+
+  /** The connection has become a WebSocket: for plain requests it is over. */
+  upgraded(): void {
+    this.status = 101;
+    this.channel.upgraded();
   }
 
   /** Called once when the response is out or the client is gone. */

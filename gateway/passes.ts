@@ -2,7 +2,7 @@
  * The order in which a request is judged: route → snapshot → state → key → limits → upstream. Nothing waits when the
  * project is cached, and the first pass that refuses answers.
  */
-import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { ApiKeyEntry, GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { type Address, classifyHost, type GatewayHosts, type HostKind, locate, parseHost } from "./address.ts";
 import { type Credentials, decideCredentials } from "./api-key.ts";
 import type { ClientRequest } from "./client-request.ts";
@@ -161,7 +161,10 @@ export function createPasses(options: PassesOptions): Passes {
     if (route.kind === "proxy") exchange.route = route;
     const verdict = judge(exchange.request, tenant, route, now());
     if (verdict.kind === "reject") exchange.reject(verdict.code, verdict.headers);
-    else admitted(exchange, verdict.tenant, verdict.route, verdict.credentials);
+    else {
+      exchange.key = verdict.key;
+      admitted(exchange, verdict.tenant, verdict.route, verdict.credentials);
+    }
   }
 
   const forward: Admitted = (exchange, tenant, route, credentials) => {
@@ -189,7 +192,13 @@ export function createPasses(options: PassesOptions): Passes {
 
 type Verdict =
   | { readonly kind: "reject"; readonly code: GatewayErrorCode; readonly headers?: readonly string[] }
-  | { readonly kind: "admit"; readonly tenant: Tenant; readonly route: ProxyRoute; readonly credentials: Credentials };
+  | {
+      readonly kind: "admit";
+      readonly tenant: Tenant;
+      readonly route: ProxyRoute;
+      readonly credentials: Credentials;
+      readonly key: ApiKeyEntry | null;
+    };
 
 /** State, route, key and limits, in this order: who has no key learns nothing of the project's load. */
 function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch, nowMs: number): Verdict {
@@ -206,7 +215,7 @@ function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch,
   if (usage.requestsInFlight >= snapshot.limits.concurrentRequests) {
     return { kind: "reject", code: "too_many_concurrent_requests", headers: ["retry-after", "1"] };
   }
-  return { kind: "admit", tenant, route, credentials: decision.credentials };
+  return { kind: "admit", tenant, route, credentials: decision.credentials, key: decision.key };
 }
 
 /** @returns False when the body is announced as larger than the project allows; a chunked one is counted as it comes. */

@@ -28,6 +28,7 @@ import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
 import { Tenants } from "./tenants.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
+import { SocketProxy } from "./websocket/socket-proxy.ts";
 
 export interface GatewayOptions {
   readonly configs: GatewayConfigs;
@@ -69,6 +70,8 @@ export interface Gateway {
 }
 
 const DRAIN_MS = 30_000;
+/** Clients that connect again all at once would be a storm for the next gateway. */
+const SOCKET_SPREAD_MS = 5_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   return new UwsGateway(options);
@@ -82,6 +85,8 @@ class UwsGateway implements Gateway {
   readonly #requestIds = createRequestIds();
   readonly #deadlines = new Deadlines();
   readonly #client: UpstreamClient;
+  readonly #sockets: SocketProxy;
+  readonly #stopWatching: () => void;
   readonly #metrics: GatewayMetrics;
   readonly #accessLog: AccessLog | null;
   #listening: ListenSocket | null = null;
@@ -101,7 +106,7 @@ class UwsGateway implements Gateway {
     this.#client = new UpstreamClient(options.poolLimits);
     this.#metrics.watch({
       requestsInFlight: () => this.#inFlight.count,
-      sockets: () => 0,
+      sockets: () => this.#sockets.count,
       upstreamConnections: () => this.#client.connections,
     });
     const remote = createHttpUpstreams({
@@ -132,6 +137,15 @@ class UwsGateway implements Gateway {
       logger,
       now,
     });
+    this.#sockets = new SocketProxy({
+      passes: this.#passes,
+      open: (native, request) => this.#open(native, request),
+      logger,
+    });
+    this.#sockets.register(this.#app);
+    this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
+      this.#sockets.configChanged(projectRef, snapshot);
+    });
     this.#app.any("/*", (response, request) => this.#onRequest(response, request));
   }
 
@@ -140,17 +154,21 @@ class UwsGateway implements Gateway {
     return { port: localPort(this.#listening) };
   }
 
-  drain(deadlineMs = DRAIN_MS): Promise<void> {
+  async drain(deadlineMs = DRAIN_MS): Promise<void> {
     this.#draining = true;
     if (this.#listening) closeListenSocket(this.#listening);
     this.#listening = null;
-    return this.#inFlight.idle(deadlineMs);
+    await Promise.all([
+      this.#inFlight.idle(deadlineMs),
+      this.#sockets.drain(Math.min(SOCKET_SPREAD_MS, deadlineMs / 2)),
+    ]);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#draining = true;
+    this.#stopWatching();
     this.#app.close();
     this.#client.close();
     this.#deadlines.close();

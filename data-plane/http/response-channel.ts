@@ -68,6 +68,14 @@ export class ResponseChannel {
     this.onClosed?.();
   }
 
+  /** The connection is about to become a WebSocket: there is nothing more to send here. */
+  upgraded(): void {
+    if (this.closed) return;
+    this.started = true;
+    this.ended = true;
+    this.onClosed?.();
+  }
+
   /**
    * Sends everything at once; the body's buffer may be reused after the call.
    * @param body Null only for a status that {@link forbidsBody}: no length is sent with it.

@@ -1,0 +1,131 @@
+/** One WebSocket of a client and the one that stands for it towards the project's realtime server. */
+import type { WebSocket as UpstreamSocket } from "ws";
+import type { ApiKeyEntry } from "../../control-plane/client/config-snapshot.ts";
+import type { WebSocket } from "../../data-plane/http/uws.ts";
+import type { Tenant } from "../tenants.ts";
+
+/** Bytes a client may be behind before its upstream is paused, */
+const CLIENT_HIGH_WATER_BYTES = 256 * 1024;
+/** and an upstream before its client is told to come back later: a client cannot be paused. */
+const UPSTREAM_LIMIT_BYTES = 4 * 1024 * 1024;
+
+export const CLOSE = {
+  /** The server is restarting: clients connect again. Never 1000, which older clients take as final. */
+  restart: 1012,
+  policy: 1008,
+  overloaded: 1013,
+} as const;
+
+/** Codes that may be put into a close frame (RFC 6455, 7.4). */
+function isSendable(code: number): boolean {
+  return (
+    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999)
+  );
+}
+
+/** What the server library keeps with a client's socket. It copies the fields of this object, methods are lost. */
+export interface SocketData {
+  readonly proxied: ProxiedSocket;
+}
+
+export class ProxiedSocket {
+  readonly tenant: Tenant;
+  readonly key: ApiKeyEntry | null;
+  readonly #upstream: UpstreamSocket;
+  readonly #onGone: (socket: ProxiedSocket) => void;
+  #client: WebSocket<SocketData> | null = null;
+  #paused = false;
+  #gone = false;
+  /** What the upstream said before the client's handshake was over. */
+  readonly #early: { readonly data: Buffer; readonly binary: boolean }[] = [];
+
+  constructor(
+    tenant: Tenant,
+    key: ApiKeyEntry | null,
+    upstream: UpstreamSocket,
+    onGone: (socket: ProxiedSocket) => void,
+  ) {
+    this.tenant = tenant;
+    this.key = key;
+    this.#upstream = upstream;
+    this.#onGone = onGone;
+    upstream.on("message", (data: Buffer, binary) => this.#toClient(data, binary));
+    upstream.on("ping", (data) => this.#client?.ping(data));
+    upstream.on("close", (code, reason) => this.#upstreamClosed(code, reason));
+    upstream.on("error", () => {}); // "close" follows
+  }
+
+  clientOpened(client: WebSocket<SocketData>): void {
+    this.#client = client;
+    for (const { data, binary } of this.#early.splice(0)) this.#toClient(data, binary);
+    if (this.#upstream.readyState !== this.#upstream.OPEN) this.close(CLOSE.restart, "");
+  }
+
+  /** @param message Valid during the call. */
+  fromClient(message: ArrayBuffer, binary: boolean): void {
+    if (this.#upstream.bufferedAmount > UPSTREAM_LIMIT_BYTES) {
+      this.close(CLOSE.overloaded, "the server is too slow");
+      return;
+    }
+    // A copy: the memory is the server library's, and the client masks in place.
+    this.#upstream.send(Buffer.from(new Uint8Array(message)), { binary });
+  }
+
+  pingFromClient(data: ArrayBuffer): void {
+    if (this.#upstream.readyState === this.#upstream.OPEN) this.#upstream.ping(Buffer.from(new Uint8Array(data)));
+  }
+
+  clientDrained(): void {
+    if (!this.#paused || (this.#client?.getBufferedAmount() ?? 0) >= CLIENT_HIGH_WATER_BYTES) return;
+    this.#paused = false;
+    this.#upstream.resume();
+  }
+
+  /** @param code 1005 and 1006 stand for a close frame without code, and none at all. */
+  clientClosed(code: number, reason: string): void {
+    this.#client = null;
+    if (isSendable(code)) this.#upstream.close(code, reason);
+    else if (code === 1005) this.#upstream.close();
+    else this.#upstream.terminate();
+    this.#settle();
+  }
+
+  /** Ends both sides from here. */
+  close(code: number, reason: string): void {
+    const client = this.#client;
+    this.#client = null;
+    if (this.#upstream.readyState === this.#upstream.OPEN) this.#upstream.close(1001);
+    else this.#upstream.terminate();
+    this.#settle();
+    client?.end(code, reason);
+  }
+
+  #toClient(data: Buffer, binary: boolean): void {
+    const client = this.#client;
+    if (!client) {
+      if (!this.#gone) this.#early.push({ data: Buffer.from(data), binary });
+      return;
+    }
+    client.send(data, binary);
+    if (this.#client && client.getBufferedAmount() > CLIENT_HIGH_WATER_BYTES && !this.#paused) {
+      this.#paused = true;
+      this.#upstream.pause();
+    }
+  }
+
+  #upstreamClosed(code: number, reason: Buffer): void {
+    const client = this.#client;
+    this.#client = null;
+    this.#settle();
+    if (isSendable(code)) client?.end(code, reason);
+    else if (code === 1005) client?.end();
+    else client?.end(CLOSE.restart, "the server is gone");
+  }
+
+  #settle(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#early.length = 0;
+    this.#onGone(this);
+  }
+}

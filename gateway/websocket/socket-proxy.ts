@@ -1,0 +1,215 @@
+/** WebSockets to remote realtime servers: the handshake first with the server, then with the client. */
+import type { IncomingMessage } from "node:http";
+import { WebSocket as UpstreamSocket } from "ws";
+import type { GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { statusLine } from "../../data-plane/http/response-channel.ts";
+import type { HttpRequest, HttpResponse, TemplatedApp } from "../../data-plane/http/uws.ts";
+import type { Credentials } from "../api-key.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Logger } from "../logger.ts";
+import type { Passes } from "../passes.ts";
+import type { ProxyRoute } from "../route.ts";
+import type { Tenant } from "../tenants.ts";
+import { upstreamHeaders } from "../upstream.ts";
+import { CLOSE, ProxiedSocket, type SocketData } from "./proxied-socket.ts";
+
+export interface SocketProxyOptions {
+  readonly passes: Passes;
+  /** Copies a request out of the native objects, as for a plain request. */
+  readonly open: (native: HttpResponse, nativeRequest: HttpRequest) => Exchange;
+  readonly logger: Logger;
+}
+
+/** Largest frame of a client; the server library drops the connection on a larger one. */
+const MAX_CLIENT_FRAME_BYTES = 5_000_000;
+const MAX_UPSTREAM_FRAME_BYTES = 16 * 1024 * 1024;
+const HANDSHAKE_MS = 10_000;
+/** Silence in both directions. Realtime servers have a shorter limit of their own. */
+const IDLE_SECONDS = 120;
+/** Of a refused handshake's response. */
+const MAX_REFUSAL_BYTES = 64 * 1024;
+
+/** What only the native request knows, and only in its first turn. */
+interface Upgrade {
+  readonly native: HttpResponse;
+  readonly context: Parameters<HttpResponse["upgrade"]>[4];
+  readonly key: string;
+  readonly protocol: string;
+}
+
+export class SocketProxy {
+  readonly #options: SocketProxyOptions;
+  readonly #byProject = new Map<ProjectRef, Set<ProxiedSocket>>();
+  count = 0;
+
+  constructor(options: SocketProxyOptions) {
+    this.#options = options;
+  }
+
+  register(app: TemplatedApp): void {
+    app.ws<SocketData>("/*", {
+      maxPayloadLength: MAX_CLIENT_FRAME_BYTES,
+      idleTimeout: IDLE_SECONDS,
+      sendPingsAutomatically: false,
+      // The upstream is paused long before: what exceeds this is a client that takes nothing.
+      maxBackpressure: 2 * MAX_UPSTREAM_FRAME_BYTES,
+      closeOnBackpressureLimit: true,
+      upgrade: (native, request, context) => {
+        const key = request.getHeader("sec-websocket-key");
+        const protocol = request.getHeader("sec-websocket-protocol");
+        const exchange = this.#options.open(native, request);
+        this.#options.passes.runUpgrade(exchange, (admitted, tenant, route, credentials) =>
+          this.#connect(admitted, { native, context, key, protocol }, tenant, route, credentials),
+        );
+      },
+      open: (socket) => socket.getUserData().proxied.clientOpened(socket),
+      message: (socket, message, binary) => socket.getUserData().proxied.fromClient(message, binary),
+      ping: (socket, data) => socket.getUserData().proxied.pingFromClient(data),
+      drain: (socket) => socket.getUserData().proxied.clientDrained(),
+      close: (socket, code, reason) => socket.getUserData().proxied.clientClosed(code, Buffer.from(reason).toString()),
+    });
+  }
+
+  /** Closes sockets that the project's new configuration does not admit any more. */
+  configChanged(ref: ProjectRef, snapshot: GatewaySnapshot | null): void {
+    for (const socket of this.#byProject.get(ref) ?? []) {
+      const upstreams = socket.tenant.snapshot.upstreams;
+      if (snapshot === null || snapshot.state !== "active") socket.close(CLOSE.restart, "the project is not available");
+      else if (!isStillValid(snapshot, socket)) socket.close(CLOSE.policy, "the API key was revoked");
+      else if (!sameOrigin(snapshot, upstreams)) socket.close(CLOSE.restart, "the project has moved");
+    }
+  }
+
+  /** Tells all clients to connect again, spread over the given time so that they do not all come at once. */
+  async drain(spreadMs: number): Promise<void> {
+    const sockets = [...this.#byProject.values()].flatMap((set) => [...set]);
+    const perTick = Math.max(1, Math.ceil(sockets.length / Math.max(1, spreadMs / 50)));
+    for (let index = 0; index < sockets.length; index += perTick) {
+      for (const socket of sockets.slice(index, index + perTick)) socket.close(CLOSE.restart, "server restarting");
+      if (index + perTick < sockets.length) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  #connect(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, route: ProxyRoute, credentials: Credentials): void {
+    const upstream = tenant.snapshot.upstreams[route.service];
+    if (!route.socket) exchange.reject("upgrade_refused");
+    else if (upstream.kind === "local") exchange.reject("service_not_available");
+    else if (tenant.usage.sockets >= tenant.snapshot.limits.sockets) exchange.reject("too_many_sockets");
+    else {
+      // Counted from here on: handshakes under way are sockets too.
+      tenant.usage.sockets += 1;
+      this.count += 1;
+      this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
+    }
+  }
+
+  #shakeHands(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, credentials: Credentials, origin: string): void {
+    const target = new URL(exchange.route?.path ?? "/", origin);
+    const host = `${tenant.snapshot.projectRef}.${target.host}`;
+    target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
+    target.search = credentials.query;
+    const protocols = upgrade.protocol === "" ? [] : upgrade.protocol.split(",").map((name) => name.trim());
+    const release = () => {
+      tenant.usage.sockets -= 1;
+      this.count -= 1;
+    };
+    let upstream: UpstreamSocket;
+    try {
+      upstream = new UpstreamSocket(target, protocols, {
+        headers: { ...socketHeaders(exchange, credentials), host },
+        handshakeTimeout: HANDSHAKE_MS,
+        maxPayload: MAX_UPSTREAM_FRAME_BYTES,
+        perMessageDeflate: false,
+        followRedirects: false,
+      });
+    } catch {
+      release(); // a subprotocol that is none
+      exchange.reject("invalid_header");
+      return;
+    }
+    exchange.upstreamStartedMs = performance.now();
+    let handedOver = false;
+    exchange.onSettled = () => {
+      if (handedOver) return;
+      release();
+      upstream.terminate();
+    };
+    upstream.on("error", (error) => {
+      if (handedOver || exchange.settled) return;
+      this.#options.logger.warn({ err: error, requestId: exchange.requestId }, "a WebSocket upstream failed");
+      exchange.reject("upstream_unavailable", ["retry-after", "1"]);
+    });
+    upstream.once("unexpected-response", (_request, response: IncomingMessage) => void passRefusal(exchange, response));
+    upstream.once("open", () => {
+      if (exchange.settled) return;
+      handedOver = true;
+      const proxied = this.#track(new ProxiedSocket(tenant, exchange.key, upstream, (gone) => this.#forget(gone)));
+      exchange.upgraded();
+      upgrade.native.cork(() => {
+        upgrade.native.upgrade<SocketData>({ proxied }, upgrade.key, upstream.protocol, "", upgrade.context);
+      });
+    });
+  }
+
+  #track(socket: ProxiedSocket): ProxiedSocket {
+    const ref = socket.tenant.snapshot.projectRef;
+    const sockets = this.#byProject.get(ref) ?? new Set();
+    sockets.add(socket);
+    this.#byProject.set(ref, sockets);
+    return socket;
+  }
+
+  #forget(socket: ProxiedSocket): void {
+    const ref = socket.tenant.snapshot.projectRef;
+    const sockets = this.#byProject.get(ref);
+    sockets?.delete(socket);
+    if (sockets?.size === 0) this.#byProject.delete(ref);
+    socket.tenant.usage.sockets -= 1;
+    this.count -= 1;
+  }
+}
+
+function isStillValid(snapshot: GatewaySnapshot, { key }: ProxiedSocket): boolean {
+  return key === null || snapshot.apiKeys.some((entry) => entry.hash === key.hash && !entry.revoked);
+}
+
+function sameOrigin(snapshot: GatewaySnapshot, before: GatewaySnapshot["upstreams"]): boolean {
+  const now = snapshot.upstreams.realtime;
+  return now.kind === "http" && before.realtime.kind === "http" && now.origin === before.realtime.origin;
+}
+
+/** The server reads the token from `x-api-key`; the client's own handshake headers are not its business. */
+function socketHeaders(exchange: Exchange, credentials: Credentials): Record<string, string> {
+  const pairs = upstreamHeaders(exchange, credentials);
+  const headers: Record<string, string> = {};
+  for (let index = 0; index < pairs.length; index += 2) {
+    const name = pairs[index] as string;
+    if (!name.startsWith("sec-websocket-")) headers[name] = pairs[index + 1] as string;
+  }
+  if (credentials.apikey !== "") headers["x-api-key"] = credentials.apikey;
+  return headers;
+}
+
+async function passRefusal(exchange: Exchange, response: IncomingMessage): Promise<void> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MAX_REFUSAL_BYTES) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    exchange.reject("upstream_failed");
+    return;
+  }
+  if (exchange.settled) return;
+  const status = response.statusCode ?? 502;
+  // A redirect would make the client open its socket at a place that the server, not the gateway, has chosen.
+  if (status < 400) {
+    exchange.reject("upstream_failed");
+    return;
+  }
+  const headers = ["content-type", response.headers["content-type"] ?? "application/json", ...exchange.ownHeaders()];
+  exchange.answer(status, statusLine(status), headers, Buffer.concat(chunks).toString());
+}

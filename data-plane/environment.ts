@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
 
-const services = z.string().transform((text, context) => {
+const services = z.string({ error: "is needed: rest, auth" }).transform((text, context) => {
   const names = text.split(",").map((name) => name.trim());
   const known = SERVICES.filter((service) => names.includes(service));
   if (known.length === names.length) return known as readonly ServiceName[];
@@ -20,11 +20,11 @@ export const ENVIRONMENT = z.object({
     .default("http://localhost:8000")
     .describe("Where projects' configuration comes from."),
   SUPALOVE_SERVICE_TOKEN: z
-    .string()
-    .min(1, { error: "is needed: a service token of the service audience (sbsvc_…)" })
+    .string({ error: "is needed: a service token of the service audience (sbsvc_…)" })
+    .min(1)
     .describe("Service token of the service audience (sbsvc_…)."),
   SUPALOVE_INTERNAL_TOKEN: z
-    .string()
+    .string({ error: "is needed: at least 32 characters" })
     .min(32, { error: "must have at least 32 characters" })
     .describe("Shared with the gateways; requests without it are refused."),
   SUPALOVE_MAX_DATABASE_CONNECTIONS: z.coerce

@@ -20,8 +20,8 @@ export const ENVIRONMENT = z.object({
     .default("http://localhost:8000")
     .describe("Where projects' configuration comes from."),
   SUPALOVE_GATEWAY_TOKEN: z
-    .string()
-    .min(1, { error: "is needed: a service token of the gateway audience (sbsvc_…)" })
+    .string({ error: "is needed: a service token of the gateway audience (sbsvc_…)" })
+    .min(1)
     .describe("Service token of the gateway audience (sbsvc_…)."),
   SUPALOVE_INTERNAL_TOKEN: z
     .string()
@@ -41,6 +41,11 @@ export const ENVIRONMENT = z.object({
   SUPALOVE_METRICS_READERS: ranges
     .default(["127.0.0.0/8", "::1"])
     .describe("Addresses or CIDR ranges of clients that may read /metrics."),
+  SUPALOVE_TLS_DIRECTORY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Folder of <host>.pem and <host>.key, with default.pem and default.key. Unset: plain HTTP."),
   SUPALOVE_SHARE_PORT: flag
     .default(false)
     .describe("true: several gateways listen on one port of this machine, and one can be replaced while others run."),

@@ -21,6 +21,7 @@ async function start(environment: Environment): Promise<void> {
     token: environment.SUPALOVE_GATEWAY_TOKEN,
     logger,
   });
+  const tlsDirectory = environment.SUPALOVE_TLS_DIRECTORY;
   const internalToken = environment.SUPALOVE_INTERNAL_TOKEN;
   const gateway = createGateway({
     configs,
@@ -30,6 +31,7 @@ async function start(environment: Environment): Promise<void> {
     ownHosts: environment.SUPALOVE_GATEWAY_HOSTS,
     trustedHops: environment.SUPALOVE_TRUSTED_PROXIES,
     metricsReaders: environment.SUPALOVE_METRICS_READERS,
+    ...(tlsDirectory !== undefined && { tls: { directory: tlsDirectory } }),
     sharePort: environment.SUPALOVE_SHARE_PORT,
     ...(internalToken !== undefined && { serviceToken: internalToken }),
     ...(environment.SUPALOVE_ACCESS_LOG && { accessLog: (lines: string) => void process.stdout.write(lines) }),

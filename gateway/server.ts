@@ -9,6 +9,8 @@ import {
   type HttpResponse,
   type ListenSocket,
   localPort,
+  SSLApp,
+  type TemplatedApp,
 } from "../data-plane/http/uws.ts";
 import type { LocalServices } from "../data-plane/local-services.ts";
 import { type AccessLog, createAccessLog } from "./access-log.ts";
@@ -27,6 +29,13 @@ import { UpstreamClient } from "./proxy/client.ts";
 import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
 import { Tenants } from "./tenants.ts";
+import {
+  type CertificateUser,
+  CertificateWatcher,
+  defaultCertificate,
+  listCertificates,
+  type TlsOptions,
+} from "./tls.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
 import { SocketProxy } from "./websocket/socket-proxy.ts";
 
@@ -48,6 +57,8 @@ export interface GatewayOptions {
   readonly poolLimits?: PoolLimits;
   /** Shared with our own services in other processes (http-host.ts); left out when there are none. */
   readonly serviceToken?: string;
+  /** Left out: plain HTTP. */
+  readonly tls?: TlsOptions;
   /** Share the port with other gateways on this machine; else a port in use is an error. */
   readonly sharePort?: boolean;
   /** Projects whose budgets are remembered at once. */
@@ -78,7 +89,9 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 class UwsGateway implements Gateway {
-  readonly #app = App();
+  readonly #app: TemplatedApp;
+  readonly #certificates: CertificateWatcher | null;
+  readonly #isTls: boolean;
   readonly #sharePort: boolean;
   readonly #passes: Passes;
   readonly #hops: TrustedHops;
@@ -142,11 +155,13 @@ class UwsGateway implements Gateway {
       open: (native, request) => this.#open(native, request),
       logger,
     });
-    this.#sockets.register(this.#app);
     this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
       this.#sockets.configChanged(projectRef, snapshot);
     });
-    this.#app.any("/*", (response, request) => this.#onRequest(response, request));
+    this.#app = createApp(options.tls);
+    this.#isTls = options.tls !== undefined;
+    this.#register();
+    this.#certificates = options.tls ? new CertificateWatcher(options.tls, this.#certificateUser(), logger) : null;
   }
 
   async listen(port: number, host: string): Promise<{ port: number }> {
@@ -169,10 +184,27 @@ class UwsGateway implements Gateway {
     this.#closed = true;
     this.#draining = true;
     this.#stopWatching();
+    this.#certificates?.close();
     this.#app.close();
     this.#client.close();
     this.#deadlines.close();
     this.#accessLog?.close();
+  }
+
+  #register(): void {
+    this.#sockets.register(this.#app);
+    this.#app.any("/*", (response, request) => this.#onRequest(response, request));
+  }
+
+  /** In the server library each name with a certificate has routes of its own: `domain` says whose come next. */
+  #certificateUser(): CertificateUser {
+    return {
+      add: ({ host, keyFile, certificateFile }) => {
+        this.#app.addServerName(host, { key_file_name: keyFile, cert_file_name: certificateFile }).domain(host);
+        this.#register();
+      },
+      remove: (host) => this.#app.removeServerName(host),
+    };
   }
 
   #onRequest(native: HttpResponse, nativeRequest: HttpRequest): void {
@@ -185,7 +217,7 @@ class UwsGateway implements Gateway {
     const request = new ClientRequest(nativeRequest);
     const body = request.hasBody ? new IncomingBody(native, request.contentLength) : null;
     const channel = openChannel(native, request.method === "HEAD", body);
-    const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), false, request);
+    const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), this.#isTls, request);
     const exchange = new Exchange(request, this.#requestIds(request.requestId), forwarded, channel, body, startedMs);
     this.#inFlight.enter();
     channel.closeAfter = this.#draining;
@@ -200,6 +232,13 @@ class UwsGateway implements Gateway {
     this.#accessLog?.write(exchange, durationMs);
     this.#inFlight.leave();
   }
+}
+
+/** @throws When there is no default certificate. */
+function createApp(tls: TlsOptions | undefined): TemplatedApp {
+  if (!tls) return App();
+  const { keyFile, certificateFile } = defaultCertificate(listCertificates(tls.directory));
+  return SSLApp({ key_file_name: keyFile, cert_file_name: certificateFile });
 }
 
 /** A local upstream in a gateway that runs no services. */

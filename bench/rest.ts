@@ -103,9 +103,18 @@ function load(port: number, scenario: Scenario, prefix: string): Promise<LoadRes
 
 async function startServer(mode: "gateway" | "plain"): Promise<{ port: number; stop(): void }> {
   const file = join(import.meta.dirname, "rest/under-test.ts");
-  const child = spawn(process.execPath, [file, mode, JSON.stringify(world)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      ...(process.env.PROF && mode === "gateway" ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof2"] : []),
+      file,
+      mode,
+      JSON.stringify(world),
+    ],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.once("data", (text: Buffer) => resolve(Number(text.toString())));
     child.once("exit", () => reject(new Error(`${mode} did not start`)));

@@ -119,3 +119,5 @@ function servePlain(): void {
     if (socket) console.log(localPort(socket));
   });
 }
+
+process.on("SIGTERM", () => process.exit(0));

@@ -12,7 +12,7 @@ import type { FieldItem, PlannedItem, ReadNode } from "./plan/read-plan.ts";
 import { answerSelect, bodyExpression, readsRowsTwice } from "./query/body-sql.ts";
 import { type CallArguments, callSql } from "./query/call-sql.ts";
 import type { PayloadColumn, PayloadRows } from "./query/payload-sql.ts";
-import { ReadSql, type RowSource } from "./query/read-sql.ts";
+import { ReadSql, type RowSource, smallerLimit } from "./query/read-sql.ts";
 import { type Binding, quoteIdentifier, quoteQualified, SqlWriter } from "./query/sql.ts";
 import { deleteSql, insertSql, type Returning, UPDATED_COUNT, type Upsert, updateSql } from "./query/write-sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
@@ -167,7 +167,7 @@ class Compiler {
     // A function's rows cannot be estimated without its arguments once more; its own estimate says nothing anyway.
     if ((count !== "planned" && count !== "estimated") || prefix !== "") return null;
     const writer = new SqlWriter();
-    const sql = new ReadSql(writer, { nestedAsJsonb: false, expandStars: false, pageLimit: false, pageOffset: false });
+    const sql = new ReadSql(writer, { nestedAsJsonb: false, expandStars: false, limit: null, hasOffset: false });
     const text = `/* restEstimate */ EXPLAIN (FORMAT JSON) ${sql.selectForCount(plan.root, source)}`;
     return { text, bindings: writer.bindings };
   }
@@ -315,8 +315,8 @@ class Compiler {
     const sql = new ReadSql(writer, {
       nestedAsJsonb: nestsAsJsonb(representation),
       expandStars: true,
-      pageLimit: false,
-      pageOffset: false,
+      limit: null,
+      hasOffset: false,
     });
     const shaped = wantsRows ? sql.select(plan.root, source) : `SELECT 1 FROM ${SOURCE}`;
     const ctes = [`${SOURCE} AS (${change.text})`];
@@ -432,8 +432,8 @@ class Compiler {
     return {
       nestedAsJsonb: nestsAsJsonb(representation),
       expandStars: false,
-      pageLimit: root?.limit != null || request.hasRange || config.maxRows !== null,
-      pageOffset: root?.offset != null || request.hasRange,
+      limit: smallerLimit(request.page.limit, config.maxRows),
+      hasOffset: root?.offset != null || request.hasRange,
     };
   }
 

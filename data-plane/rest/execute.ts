@@ -22,7 +22,7 @@ import {
 import type { Binding } from "./query/sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
 import { arrayLiteral, arrayLiteralOfList } from "./request/filter.ts";
-import { parseInteger } from "./request/page.ts";
+import { parseOffset } from "./request/page.ts";
 import type { ValueSource } from "./request/query-types.ts";
 import type { Isolation, SchemaCache } from "./schema-cache/types.ts";
 
@@ -191,12 +191,8 @@ function parameterOf(binding: Binding, api: ApiRequest): ParameterValue {
     }
     case "elements":
       return arrayLiteral(binding.sources.map((source) => textOf(source, api)));
-    case "limit":
-      return numberText(limitOf(binding.source === null ? null : textOf(binding.source, api), binding.cap));
     case "offset":
-      return String(Math.max(0, parseInteger(textOf(binding.source, api)) ?? 0));
-    case "pageLimit":
-      return numberText(pageLimit(api, binding.cap));
+      return String(parseOffset(textOf(binding.source, api)));
     case "pageOffset":
       return String(api.page.offset);
     case "body":
@@ -206,23 +202,4 @@ function parameterOf(binding: Binding, api: ApiRequest): ParameterValue {
 
 function textOf(source: ValueSource, api: ApiRequest): string {
   return source.kind === "text" ? source.text : (api.slots[source.index] ?? "");
-}
-
-function pageLimit(api: ApiRequest, cap: number | null): number | null {
-  const { limit } = api.page;
-  if (limit === null || cap === null) return limit ?? cap;
-  return Math.min(limit, cap);
-}
-
-function limitOf(text: string | null, cap: number | null): number | null {
-  const limit = text === null ? null : parseInteger(text);
-  if (limit !== null && limit < 0) {
-    throw restError("PGRST103", { details: "Limit should be greater than or equal to zero." });
-  }
-  if (limit === null || cap === null) return limit ?? cap;
-  return Math.min(limit, cap);
-}
-
-function numberText(value: number | null): string | null {
-  return value === null ? null : String(value);
 }

@@ -24,9 +24,10 @@ export interface ReadSqlOptions {
   readonly nestedAsJsonb: boolean;
   /** Name every column, as the source has more than those of its relation. */
   readonly expandStars: boolean;
-  /** LIMIT and OFFSET at the top, from the request's page. */
-  readonly pageLimit: boolean;
-  readonly pageOffset: boolean;
+  /** LIMIT at the top; null for none. */
+  readonly limit: number | null;
+  /** OFFSET at the top, from the request's page. */
+  readonly hasOffset: boolean;
 }
 
 /** One output of a node. What a to-one spread aggregates is left to the ancestor that shows it. */
@@ -69,8 +70,8 @@ export class ReadSql {
   /** The rows asked for. */
   select(root: ReadNode, source: RowSource): string {
     const page =
-      (this.options.pageLimit ? ` LIMIT ${this.writer.parameter({ kind: "pageLimit", cap: root.maxRows })}` : "") +
-      (this.options.pageOffset ? ` OFFSET ${this.writer.parameter({ kind: "pageOffset" })}` : "");
+      limitClause(this.options.limit) +
+      (this.options.hasOffset ? ` OFFSET ${this.writer.parameter({ kind: "pageOffset" })}` : "");
     const { list, rest } = this.clauses(root, source);
     return `SELECT ${list.map(namedOutput).join(", ") || "1"} ${rest}${page}`;
   }
@@ -212,10 +213,7 @@ export class ReadSql {
 
   private embedPage(embed: PlannedEmbed): string {
     const { page, maxRows } = embed.node;
-    const hasLimit = page.limit !== null || maxRows !== null;
-    const limit = hasLimit
-      ? ` LIMIT ${this.writer.parameter({ kind: "limit", source: page.limit, cap: maxRows })}`
-      : "";
+    const limit = limitClause(smallerLimit(page.limit, maxRows));
     const { offset } = page;
     return `${limit}${offset === null ? "" : ` OFFSET ${this.writer.parameter({ kind: "offset", source: offset })}`}`;
   }
@@ -256,6 +254,16 @@ interface EmbedParts {
   readonly body: string;
   readonly alias: string;
   readonly asJsonb: boolean;
+}
+
+/** Null is no limit. */
+export function smallerLimit(left: number | null, right: number | null): number | null {
+  if (left === null || right === null) return left ?? right;
+  return Math.min(left, right);
+}
+
+function limitClause(limit: number | null): string {
+  return limit === null ? "" : ` LIMIT ${limit}`;
 }
 
 function lateral(embed: PlannedEmbed, query: string, alias: string, innerCondition: string): string {

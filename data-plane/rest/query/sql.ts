@@ -65,10 +65,7 @@ export type Binding =
   | { readonly kind: "value"; readonly source: ValueSource; readonly decode: "text" | "pattern" | "list" }
   /** Elements of a VARIADIC argument, as one array. */
   | { readonly kind: "elements"; readonly sources: readonly ValueSource[] }
-  /** Of an embed: rows at most, not more than the cap; null is no limit. */
-  | { readonly kind: "limit"; readonly source: ValueSource | null; readonly cap: number | null }
   | { readonly kind: "offset"; readonly source: ValueSource }
-  | { readonly kind: "pageLimit"; readonly cap: number | null }
   | { readonly kind: "pageOffset" }
   /** The request's body, as bytes. */
   | { readonly kind: "body" };

@@ -58,7 +58,7 @@ export async function readApiRequest(request: ServiceRequest, config: RestConfig
     accepted: parseAccept(headers.accept),
     payload,
     slots: payload.kind === "form" ? [...shape.slots, ...payload.fields.map(([, value]) => value)] : shape.slots,
-    shapeKey: shapeKeyOf(request, shape, schema, payload, range),
+    shapeKey: shapeKeyOf(request, shape, schema, payload, range === undefined ? "" : `r${page.limit}`),
   };
 }
 
@@ -109,17 +109,9 @@ function shapeKeyOf(
   shape: QueryShape,
   schema: string,
   payload: Payload,
-  range: string | undefined,
+  range: string,
 ): string | null {
-  const parts = [
-    method,
-    path,
-    shape.key,
-    schema,
-    headers.accept ?? "",
-    headers.prefer ?? "",
-    range === undefined ? "" : "r",
-  ];
+  const parts = [method, path, shape.key, schema, headers.accept ?? "", headers.prefer ?? "", range];
   switch (payload.kind) {
     case "none":
       break;

@@ -18,13 +18,8 @@ export function parsePage(shape: QueryShape, range: string | undefined): Page {
   let limit: number | null = null;
   let offset = 0;
   for (const pair of shape.pairs) {
-    if (pair.kind !== "page") continue;
-    const text = shape.slots[pair.slot] ?? "";
-    if (pair.name === "limit") limit ??= parseInteger(text);
-    else if (pair.name === "offset") offset = Math.max(0, parseInteger(text) ?? 0);
-  }
-  if (limit !== null && limit < 0) {
-    throw restError("PGRST103", { details: "Limit should be greater than or equal to zero." });
+    if (pair.kind === "whole" && pair.name === "limit") limit ??= parseLimit(pair.value);
+    else if (pair.kind === "offset" && pair.name === "offset") offset = parseOffset(shape.slots[pair.slot] ?? "");
   }
   const bounds = range === undefined ? null : /^(\d{1,15})-(\d{0,15})$/.exec(range.trim());
   if (bounds === null) return limit === null && offset === 0 ? WHOLE : { offset, limit };
@@ -45,7 +40,23 @@ function intersect(page: Page, first: number, last: number | null): Page {
   return { offset, limit: end - offset + 1 };
 }
 
-/** Null for what is no number: it is then as if it had not been given. */
-export function parseInteger(text: string): number | null {
+/**
+ * Null for what is no number: it is then as if it had not been given.
+ * @throws {RestError} PGRST103 for a negative one.
+ */
+export function parseLimit(text: string): number | null {
+  const limit = parseInteger(text);
+  if (limit !== null && limit < 0) {
+    throw restError("PGRST103", { details: "Limit should be greater than or equal to zero." });
+  }
+  return limit;
+}
+
+/** Zero for what is negative or no number. */
+export function parseOffset(text: string): number {
+  return Math.max(0, parseInteger(text) ?? 0);
+}
+
+function parseInteger(text: string): number | null {
   return /^-?\d{1,15}$/.test(text) ? Number(text) : null;
 }

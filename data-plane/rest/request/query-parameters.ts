@@ -3,6 +3,7 @@ import { parseWhole } from "./cursor.ts";
 import { parseJsonPath, parseName } from "./field.ts";
 import { parseLogic, parseOperation } from "./filter.ts";
 import { parseOrder } from "./order.ts";
+import { parseLimit } from "./page.ts";
 import type {
   AtPath,
   EmbedPath,
@@ -32,8 +33,8 @@ export function parseQueryParameters(pairs: readonly QueryPair[]): QueryParamete
   for (const pair of pairs) {
     if (pair.kind === "argument") {
       routineArguments.push({ name: pair.name, value: { kind: "slot", index: pair.slot } });
-    } else if (pair.kind === "page") {
-      addPage(pages, pair.name, pair.slot);
+    } else if (pair.kind === "offset") {
+      addPage(pages, pair.name, "offset", { offset: { kind: "slot", index: pair.slot } });
     } else if (pair.kind === "filter") {
       const { path, field } = parseTreePath(pair.name);
       filters.push({ path, value: { kind: "filter", field, ...parseOperation(pair.value, pair.slot) } });
@@ -43,6 +44,8 @@ export function parseQueryParameters(pairs: readonly QueryPair[]): QueryParamete
       columns ??= parseColumns(pair.value);
     } else if (pair.name === "on_conflict") {
       onConflict ??= parseColumns(pair.value);
+    } else if (pair.name === "limit" || pair.name.endsWith(".limit")) {
+      addPage(pages, pair.name, "limit", { limit: parseLimit(pair.value) });
     } else if (pair.name === "order" || pair.name.endsWith(".order")) {
       const path = parsePath(pair.name.slice(0, -"order".length));
       order.push({ path, value: parseOrder(pair.value) });
@@ -62,12 +65,16 @@ export function parseQueryParameters(pairs: readonly QueryPair[]): QueryParamete
   };
 }
 
-function addPage(pages: Map<string, AtPath<PageParameters>>, name: string, slot: number): void {
-  const which = name.endsWith("limit") ? "limit" : "offset";
+/** The first of a name counts. */
+function addPage(
+  pages: Map<string, AtPath<PageParameters>>,
+  name: string,
+  which: keyof PageParameters,
+  parameter: Partial<PageParameters>,
+): void {
   const prefix = name.slice(0, -which.length);
   const at = pages.get(prefix) ?? { path: parsePath(prefix), value: { limit: null, offset: null } };
-  if (at.value[which] !== null) return;
-  pages.set(prefix, { path: at.path, value: { ...at.value, [which]: { kind: "slot", index: slot } } });
+  if (at.value[which] === null) pages.set(prefix, { path: at.path, value: { ...at.value, ...parameter } });
 }
 
 /** `columns`, `select` and `on_conflict` below an embed mean nothing and are left out. */

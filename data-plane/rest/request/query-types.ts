@@ -136,9 +136,12 @@ export interface AtPath<T> {
   readonly value: T;
 }
 
-/** Both as values of the statement, so that paging reuses it. */
 export interface PageParameters {
-  readonly limit: ValueSource | null;
+  /**
+   * Part of the statement: without knowing it the server would plan for a tenth of all rows. Clients use few different
+   * ones. Null: no limit, or none that can be read.
+   */
+  readonly limit: number | null;
   readonly offset: ValueSource | null;
 }
 

@@ -6,10 +6,10 @@
 import { operatorLength } from "./filter.ts";
 
 export type QueryPair =
-  /** `select`, `columns`, `on_conflict`, and anything the parsers refuse: shape as a whole. */
+  /** `select`, `columns`, `on_conflict`, `order`, logic and limits: shape as a whole. */
   | { readonly kind: "whole"; readonly name: string; readonly value: string }
   | { readonly kind: "filter"; readonly name: string; readonly value: string; readonly slot: number | null }
-  | { readonly kind: "page"; readonly name: string; readonly slot: number }
+  | { readonly kind: "offset"; readonly name: string; readonly slot: number }
   | { readonly kind: "argument"; readonly name: string; readonly slot: number };
 
 export interface QueryShape {
@@ -40,11 +40,11 @@ export function shapeOfQuery(query: string, takesArguments: boolean): QueryShape
     const value = equals < 0 ? "" : decodeComponent(pair.slice(equals + 1));
     key += key === "" ? rawName : `&${rawName}`;
     switch (name.slice(name.lastIndexOf(".") + 1)) {
-      case "limit":
       case "offset":
         key += `=${SLOT}`;
-        pairs.push({ kind: "page", name, slot: slots.push(value) - 1 });
+        pairs.push({ kind: "offset", name, slot: slots.push(value) - 1 });
         break;
+      case "limit":
       case "select":
       case "columns":
       case "on_conflict":

@@ -14,6 +14,7 @@ export interface LocalInstance {
 
 const INSTANCE_FILE = "instance.json";
 const TOKEN_FILE = "owner-token";
+const FIRST_RUN_FILE = "first-run.json";
 
 export function writeLocalInstance(dataDir: string, instance: LocalInstance): void {
   writeWhole(join(dataDir, INSTANCE_FILE), `${JSON.stringify(instance, null, 2)}\n`);
@@ -35,6 +36,26 @@ export function writeOwnerToken(dataDir: string, token: string): void {
 
 export function findOwnerToken(dataDir: string): string | null {
   return readIfPresent(join(dataDir, TOKEN_FILE))?.trim() ?? null;
+}
+
+/** The owner's credentials between their making and their being shown: a start that fails in between loses nothing. */
+export interface FirstRun {
+  readonly email: string;
+  readonly password: string;
+}
+
+export function writeFirstRun(dataDir: string, firstRun: FirstRun): void {
+  writeWhole(join(dataDir, FIRST_RUN_FILE), `${JSON.stringify(firstRun)}\n`);
+}
+
+/** Null once the credentials were shown. */
+export function findFirstRun(dataDir: string): FirstRun | null {
+  const text = readIfPresent(join(dataDir, FIRST_RUN_FILE));
+  return text === null ? null : (JSON.parse(text) as FirstRun);
+}
+
+export function removeFirstRun(dataDir: string): void {
+  rmSync(join(dataDir, FIRST_RUN_FILE), { force: true });
 }
 
 /** Readable by its owner alone, and never half written. */

@@ -6,9 +6,12 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
-import { ensureInstanceOwner } from "../control-plane/accounts/instance-owner.ts";
+import { createAccessToken } from "../control-plane/accounts/access-tokens.ts";
+import { ensureInstanceOwner, findInstanceOwnerId } from "../control-plane/accounts/instance-owner.ts";
 import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
+import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
@@ -18,7 +21,14 @@ import { createLocalServices } from "../data-plane/local-services.ts";
 import { createRestService } from "../data-plane/rest/service.ts";
 import { createGateway } from "../gateway/server.ts";
 import type { Environment } from "./environment.ts";
-import { removeLocalInstance, writeLocalInstance, writeOwnerToken } from "./local-instance.ts";
+import {
+  findFirstRun,
+  findOwnerToken,
+  removeLocalInstance,
+  writeFirstRun,
+  writeLocalInstance,
+  writeOwnerToken,
+} from "./local-instance.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { externalPostgres } from "./postgres/external-postgres.ts";
 import { VERSION } from "./version.ts";
@@ -34,7 +44,7 @@ export interface Standalone {
   readonly gatewayUrl: string;
   /** `host:port`, for people; never with credentials. */
   readonly postgresAddress: string;
-  /** Only on the first start on a data folder: nothing keeps the password. */
+  /** On the first start on a data folder, until {@link removeFirstRun} notes that it was shown. */
   readonly owner: FirstOwner | null;
   /** Rejects when the stack cannot go on because PostgreSQL has ended by itself; the caller stops what is left. */
   readonly broken: Promise<never>;
@@ -45,6 +55,7 @@ export interface Standalone {
 /** Of the data plane's pools; PostgreSQL allows a hundred more for the control plane, psql and replication. */
 const MAX_PROJECT_CONNECTIONS = 100;
 const DRAIN_MS = 10_000;
+const OWNER_EMAIL = "owner@supalove.local";
 
 /** The stack cannot start for a reason that the person who starts it can do something about; the message says it. */
 export class StartError extends Error {}
@@ -145,22 +156,28 @@ async function startPostgres(environment: Environment, logger: Logger, onUnexpec
   return { url, address: `127.0.0.1:${port}`, stop };
 }
 
-/** On the first start: an owner whose password is told once, and whose token the command line keeps. */
-async function ensureOwner(controlPlane: ControlPlane, environment: Environment): Promise<FirstOwner | null> {
+/**
+ * On the first start: an owner whose password is told once, and whose token the command line keeps. What is to be told
+ * lies in a file until it was, since a later part may fail to start.
+ */
+async function ensureOwner(controlPlane: ControlPlane, { dataDir }: Environment): Promise<FirstOwner | null> {
   const { database, passwords } = controlPlane.services;
-  const email = "owner@supalove.local";
-  const password = randomBytes(12).toString("base64url");
-  const owner = await ensureInstanceOwner(database, passwords, {
-    email,
-    password,
-    name: "Owner",
-    organizationName: "Default",
-    tokenName: "command line",
-  });
-  const accessToken = owner?.accessToken;
-  if (!accessToken) return null;
-  writeOwnerToken(environment.dataDir, accessToken);
-  return { email, password, accessToken };
+  if (!findFirstRun(dataDir) && !(await hasAccounts(database))) {
+    writeFirstRun(dataDir, { email: OWNER_EMAIL, password: randomBytes(12).toString("base64url") });
+  }
+  const firstRun = findFirstRun(dataDir);
+  if (!firstRun) return null;
+  const names = { name: "Owner", organizationName: "Default", tokenName: null };
+  await ensureInstanceOwner(database, passwords, { ...firstRun, ...names });
+  return { ...firstRun, accessToken: findOwnerToken(dataDir) ?? (await createOwnerToken(database, dataDir)) };
+}
+
+async function createOwnerToken(database: Database, dataDir: string): Promise<string> {
+  const ownerId = await findInstanceOwnerId(database);
+  if (ownerId === null) throw new Error("the installation has accounts and no owner");
+  const { token } = await createAccessToken(database, ownerId, "command line", null);
+  writeOwnerToken(dataDir, token);
+  return token;
 }
 
 /** A port that was free a moment ago, for parts whose address others must know before they listen. */

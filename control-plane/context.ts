@@ -11,6 +11,7 @@ import type { SettingsPolicy } from "./projects/settings.ts";
 import type { Provisioner } from "./provisioning/provisioner.ts";
 import type { PublicUrls } from "./public-urls.ts";
 import type { Vault } from "./secrets/vault.ts";
+import type { RunPlaces } from "./sql-editor/run-places.ts";
 import type { Viewer } from "./viewer.ts";
 
 /** The parts that all requests of an instance share. */
@@ -25,6 +26,7 @@ export interface Services {
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;
+  readonly sqlRuns: RunPlaces;
   readonly passwords: PasswordHashing;
   readonly signInLimits: SignInLimits;
   readonly settings: InstanceSettings;

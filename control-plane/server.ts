@@ -23,6 +23,7 @@ import { buildSchema } from "./schema.ts";
 import type { MasterKeys } from "./secrets/master-keys.ts";
 import { moveToCurrentMasterKey } from "./secrets/rotate-master-key.ts";
 import { createVault } from "./secrets/vault.ts";
+import { createRunPlaces } from "./sql-editor/run-places.ts";
 
 export interface ControlPlaneOptions {
   /** Superuser on the PostgreSQL server that holds the control plane's schema and is the first cluster. */
@@ -165,6 +166,7 @@ function createServices(options: ControlPlaneOptions, events: PostgresEvents): S
     now,
     healthChecks: createHealthChecks({ database, vault, clusters, publicUrls, now }),
     signInLimits: createSignInLimits(now),
+    sqlRuns: createRunPlaces(),
     configSnapshots: createConfigSnapshots({
       database,
       events,

@@ -1,9 +1,16 @@
 /** `supalove start`: the stack in this process until Ctrl-C, and what a newcomer reads when it is up. */
 import type { Environment } from "../environment.ts";
+import { removeFirstRun } from "../local-instance.ts";
 import { type Standalone, StartError, startStandalone } from "../standalone.ts";
 import { createGraphqlClient } from "./graphql-client.ts";
 import { CommandError, formatFields, printJson } from "./output.ts";
-import { createProject, findOrganizationId, type ProjectCredentials, revealCredentials } from "./projects.ts";
+import {
+  createProject,
+  findOrganizationId,
+  listProjects,
+  type ProjectCredentials,
+  revealCredentials,
+} from "./projects.ts";
 import { supabaseSnippet } from "./snippet.ts";
 
 /** Resolves when the stack has stopped. */
@@ -14,7 +21,7 @@ export async function start(environment: Environment, options: { readonly json?:
   });
   const stopped = stopOnSignal(stack);
   try {
-    const firstProject = stack.owner ? await createFirstProject(stack, stack.owner.accessToken) : null;
+    const firstProject = stack.owner ? await ensureFirstProject(stack, stack.owner.accessToken) : null;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     if (options.json) {
       const { controlPlaneUrl, gatewayUrl, owner } = stack;
@@ -22,6 +29,7 @@ export async function start(environment: Environment, options: { readonly json?:
     } else {
       console.log(describe(stack, environment, firstProject, seconds));
     }
+    removeFirstRun(environment.dataDir);
   } catch (error) {
     await stack.stop();
     throw error;
@@ -32,10 +40,11 @@ export async function start(environment: Environment, options: { readonly json?:
   });
 }
 
-async function createFirstProject(stack: Standalone, token: string): Promise<ProjectCredentials> {
+async function ensureFirstProject(stack: Standalone, token: string): Promise<ProjectCredentials> {
   const api = createGraphqlClient(stack.controlPlaneUrl, token);
   const organizationId = await findOrganizationId(api, undefined);
-  const { ref } = await createProject(api, { organizationId, name: "First project" });
+  const [known] = await listProjects(api, organizationId); // of a first start that came no further
+  const { ref } = known ?? (await createProject(api, { organizationId, name: "First project" }));
   return revealCredentials(api, ref);
 }
 

@@ -15,8 +15,10 @@ async function asAdmin(text: string): Promise<void> {
   await client.end();
 }
 
-beforeAll(() => asAdmin(`create role ${role} login password 'plain-secret'`));
-afterAll(() => asAdmin(`drop role ${role}`));
+beforeAll(() =>
+  asAdmin(`create role ${role} login password 'plain-secret'; grant connect on database postgres to ${role}`),
+);
+afterAll(() => asAdmin(`drop owned by ${role}; drop role ${role}`));
 
 describe("a PostgreSQL of somebody else's", () => {
   test("is accepted when a superuser reaches it", async () => {

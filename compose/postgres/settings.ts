@@ -14,6 +14,8 @@ export function embeddedSettings(port: number): PostgresSettings {
 
     // A hundred for the data plane's pools, the rest for the control plane, psql, replication.
     max_connections: 200,
+    // Tenants may fill the others; the control plane, a superuser, must still get in to pause them.
+    superuser_reserved_connections: 40,
     // Finds out that a client is gone while its query still runs.
     client_connection_check_interval: "10s",
     tcp_keepalives_idle: 60,

@@ -27,7 +27,6 @@ const names = async () => (await owner.data(LIST, { ref })).project.secrets.map(
 test("system secrets are listed with what they are for, internal ones not at all", async () => {
   const { secrets } = (await owner.data(LIST, { ref })).project;
   expect(secrets.map(({ name }: { name: string }) => name)).toEqual([
-    "AUTHENTICATOR_PASSWORD",
     "AUTHENTICATOR_USER",
     "JWT_SECRET",
     "POSTGRES_DB",

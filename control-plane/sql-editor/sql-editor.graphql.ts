@@ -141,8 +141,13 @@ builder.mutationFields((t) => ({
         },
       });
       const target = { address, ref, password };
-      const outcome = await runSql(target, run, signalsTo(context, clusterId, ref), context.request.signal);
-      return { ...outcome, executionId: run.executionId };
+      const giveBack = context.sqlRuns.take(ref);
+      try {
+        const outcome = await runSql(target, run, signalsTo(context, clusterId, ref), context.request.signal);
+        return { ...outcome, executionId: run.executionId };
+      } finally {
+        giveBack();
+      }
     },
   }),
   cancelSql: t.boolean({

@@ -28,6 +28,13 @@ function ownDataDir(): string {
   return dataDir;
 }
 
+async function takenPort(): Promise<{ port: number }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((listening) => server.once("listening", listening));
+  cleanUps.push(() => new Promise((closed) => server.close(closed)));
+  return server.address() as { port: number };
+}
+
 async function started(dataDir: string, environment: NodeJS.ProcessEnv = {}): Promise<Stack> {
   const stack = await startStack(dataDir, environment);
   cleanUps.push(() => stack.stop());
@@ -71,19 +78,21 @@ test("a second stack on the same folder is refused and says which process has it
   expect((await supalove(dataDir, ["project", "list", "--json"])).code).toBe(0);
 });
 
-test.each(["GATEWAY_PORT", "CONTROL_PLANE_PORT", "POSTGRES_PORT"])(
-  "a taken %s is named, and nothing stays behind",
-  async (name) => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await new Promise((listening) => taken.once("listening", listening));
-    cleanUps.push(() => new Promise((closed) => taken.close(closed)));
-    const { port } = taken.address() as { port: number };
-    const dataDir = ownDataDir();
-    await expect(startStack(dataDir, { [name]: String(port) })).rejects.toThrow(new RegExp(`${port}`));
-    const again = await started(dataDir);
-    expect(again.output()).toContain("Supalove is ready");
-  },
-);
+test.each(["GATEWAY_PORT", "CONTROL_PLANE_PORT", "POSTGRES_PORT"])("a taken %s is named", async (name) => {
+  const { port } = await takenPort();
+  await expect(startStack(ownDataDir(), { [name]: String(port) })).rejects.toThrow(new RegExp(`${port}`));
+});
+
+test("credentials that a failed first start could not show are shown by the next one, and by none after it", async () => {
+  const dataDir = ownDataDir();
+  const { port } = await takenPort();
+  await expect(startStack(dataDir, { GATEWAY_PORT: String(port) })).rejects.toThrow();
+  const second = await startStack(dataDir);
+  expect(second.output()).toMatch(/Owner's password +\S+/);
+  expect(second.output()).toMatch(/\/\/ Save as first\.mjs/);
+  await second.stop();
+  expect((await started(dataDir)).output()).not.toMatch(/Owner's password/);
+});
 
 test("after kill -9 of the whole process tree the next start finds everything", async () => {
   const dataDir = ownDataDir();

@@ -4,6 +4,8 @@ import type { ApiKeyEntry, GatewaySnapshot } from "../control-plane/client/confi
 import type { GatewayErrorCode } from "./errors.ts";
 import type { ProxyRoute } from "./route.ts";
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** The keys of one snapshot by their hash. */
 export class KeyRing {
   readonly #byHash: ReadonlyMap<string, ApiKeyEntry>;
@@ -13,7 +15,8 @@ export class KeyRing {
 
   constructor(keys: readonly ApiKeyEntry[]) {
     this.#byHash = new Map(keys.map((key) => [key.hash, key]));
-    this.#revokedLegacy = new Set(keys.filter((key) => key.revoked && key.kind === "legacy").map((key) => key.hash));
+    const revoked = keys.filter((key) => key.revoked && key.kind === "legacy");
+    this.#revokedLegacy = revoked.length === 0 ? NONE : new Set(revoked.map((key) => key.hash));
   }
 
   /** False: {@link isRevokedToken} need not be asked. */

@@ -45,5 +45,5 @@ export class CorsPolicy {
   }
 }
 
-/** Answers for addresses of which no project is known, so that a browser may read the error. */
+/** For projects that admit all, and for addresses of which no project is known: a browser may read the error. */
 export const OPEN_CORS = new CorsPolicy(["*"]);

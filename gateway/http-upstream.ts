@@ -1,9 +1,10 @@
 /** Services behind a socket: our own in another process, or a dedicated project's containers. */
+
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { forbidsBody } from "../data-plane/http/response-channel.ts";
 import { BodyTooLarge } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
-import type { Breaker } from "./breaker.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
@@ -115,12 +116,15 @@ class HttpForward implements UpstreamJob {
   readonly #options: HttpUpstreamOptions;
   readonly #origin: string;
   readonly #exchange: Exchange;
-  readonly #breaker: Breaker | undefined;
+  readonly #service: ServiceName;
   connection: UpstreamConnection | null = null;
   waitUntilMs = 0;
   retried = false;
+  alone = false;
   /** The upstream still has something to say. */
   #open = true;
+  /** Its response is on its way to the client. */
+  #streaming = false;
 
   constructor(
     options: HttpUpstreamOptions,
@@ -133,7 +137,7 @@ class HttpForward implements UpstreamJob {
     this.#options = options;
     this.#origin = origin;
     this.#exchange = exchange;
-    this.#breaker = exchange.tenant?.breakers.of(service);
+    this.#service = service;
     this.lane = exchange.tenant?.snapshot.projectRef ?? "";
     this.method = exchange.request.method;
     this.head = head;
@@ -143,7 +147,10 @@ class HttpForward implements UpstreamJob {
   }
 
   start(): void {
-    this.#exchange.onSettled = () => this.#stop();
+    this.#exchange.onSettled = () => {
+      // A response that has gone out whole has come in whole: its connection is about to be free.
+      if (!this.#streaming || this.#exchange.channel.aborted) this.#stop();
+    };
     this.#options.client.send(this.#origin, this);
   }
 
@@ -167,6 +174,7 @@ class HttpForward implements UpstreamJob {
       this.#stop();
       return true;
     }
+    this.#streaming = true;
     channel.onDrain = () => this.connection?.resume(this);
     return channel.start(this.#responseHead(head), head.contentLength, first);
   }
@@ -188,9 +196,9 @@ class HttpForward implements UpstreamJob {
   onFailure(failure: UpstreamFailure, detail: string): void {
     const exchange = this.#exchange;
     this.#open = false;
-    this.#breaker?.failure(this.#options.now());
+    exchange.tenant?.breakers.failure(this.#service, this.#options.now());
     const project = this.lane;
-    const service = exchange.route?.service;
+    const service = this.#service;
     this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
     if (exchange.channel.started) exchange.channel.destroy();
     else exchange.reject(FAILURE_CODES[failure], failure === "reset" ? [] : ["retry-after", "1"]);
@@ -202,7 +210,7 @@ class HttpForward implements UpstreamJob {
     if (exchange.settled) return null;
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = head.status;
-    if (this.#breaker) reportStatus(this.#breaker, head.status, this.#options.now());
+    if (exchange.tenant) reportStatus(exchange.tenant.breakers, this.#service, head.status, this.#options.now());
     if (exchange.body !== null && !exchange.body.complete) {
       exchange.channel.closeAfter = true;
       exchange.body.finish();

@@ -30,10 +30,9 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     exchange.reject("service_not_available");
     return;
   }
-  const breaker = tenant.breakers.of(route.service);
   const request = toServiceRequest(exchange, credentials);
   const deadline = options.deadlines.start(options.timeouts[route.service].responseMs, () => {
-    breaker.failure(options.now());
+    tenant.breakers.failure(route.service, options.now());
     exchange.reject("upstream_timeout");
     request.abort();
   });
@@ -49,7 +48,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     isAnswered = response.body === null || typeof response.body === "string" || Buffer.isBuffer(response.body);
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = response.status;
-    reportStatus(breaker, response.status, options.now());
+    reportStatus(tenant.breakers, route.service, response.status, options.now());
     exchange.body?.finish();
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
     await writeServiceResponse(channel, response, {

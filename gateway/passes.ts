@@ -174,7 +174,7 @@ export function createPasses(options: PassesOptions): Passes {
     } else if (!limitBody(exchange, snapshot, route)) {
       exchange.reject("body_too_large");
     } else {
-      const waitSeconds = tenant.breakers.of(route.service).admit(now());
+      const waitSeconds = tenant.breakers.admit(route.service, now());
       if (waitSeconds > 0) {
         exchange.reject("upstream_unavailable", ["retry-after", String(waitSeconds)]);
         return;

@@ -1,4 +1,5 @@
 /** The gateway: one port for every project. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { InFlight, openPort } from "../data-plane/http/listen.ts";
@@ -83,6 +84,11 @@ export interface Gateway {
 const DRAIN_MS = 30_000;
 /** Clients that connect again all at once would be a storm for the next gateway. */
 const SOCKET_SPREAD_MS = 5_000;
+/**
+ * Beside another gateway on the port, connections that clients keep open are served for so long and told to close with
+ * each response: closed at once, one of them could just be carrying the next request.
+ */
+const KEEP_ALIVE_GRACE_MS = 2_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   return new UwsGateway(options);
@@ -176,7 +182,9 @@ class UwsGateway implements Gateway {
     await Promise.all([
       this.#inFlight.idle(deadlineMs),
       this.#sockets.drain(Math.min(SOCKET_SPREAD_MS, deadlineMs / 2)),
+      this.#sharePort ? delay(Math.min(KEEP_ALIVE_GRACE_MS, deadlineMs)) : undefined,
     ]);
+    await this.#inFlight.idle(deadlineMs);
   }
 
   close(): void {

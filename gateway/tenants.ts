@@ -3,7 +3,7 @@ import { LRUCache } from "lru-cache";
 import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { KeyRing } from "./api-key.ts";
 import { Breaker } from "./breaker.ts";
-import { CorsPolicy } from "./cors.ts";
+import { CorsPolicy, OPEN_CORS } from "./cors.ts";
 import { ProjectUsage } from "./limits.ts";
 
 /** A project as this gateway sees it, derived from one snapshot. */
@@ -16,17 +16,27 @@ export interface Tenant {
   readonly breakers: Breakers;
 }
 
-/** One breaker an upstream, made when it is first needed. */
+/** One breaker an upstream, made when it first fails: of a thousand projects few ever need one. */
 export class Breakers {
-  readonly #byService = new Map<ServiceName, Breaker>();
+  #byService: Map<ServiceName, Breaker> | null = null;
 
-  of(service: ServiceName): Breaker {
+  /** @returns 0 when a request may pass, else the seconds after which to come again. */
+  admit(service: ServiceName, nowMs: number): number {
+    return this.#byService?.get(service)?.admit(nowMs) ?? 0;
+  }
+
+  success(service: ServiceName): void {
+    this.#byService?.get(service)?.success();
+  }
+
+  failure(service: ServiceName, nowMs: number): void {
+    this.#byService ??= new Map();
     let breaker = this.#byService.get(service);
     if (!breaker) {
       breaker = new Breaker();
       this.#byService.set(service, breaker);
     }
-    return breaker;
+    breaker.failure(nowMs);
   }
 }
 
@@ -46,7 +56,7 @@ export class Tenants {
     const tenant: Tenant = {
       snapshot,
       keys: new KeyRing(snapshot.apiKeys),
-      cors: new CorsPolicy(snapshot.corsOrigins),
+      cors: snapshot.corsOrigins.includes("*") ? OPEN_CORS : new CorsPolicy(snapshot.corsOrigins),
       usage: known?.usage ?? new ProjectUsage(),
       breakers: sameUpstreams ? known.breakers : new Breakers(),
     };

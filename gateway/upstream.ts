@@ -1,9 +1,9 @@
 /** What the gateway sends to a service, and the one interface behind which a service is a call or a socket. */
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { Credentials } from "./api-key.ts";
-import type { Breaker } from "./breaker.ts";
 import type { Exchange } from "./exchange.ts";
 import { DROPPED_RESPONSE_HEADERS, maySetCookie } from "./headers.ts";
+import type { Breakers } from "./tenants.ts";
 
 /** How long a service may take. */
 export interface ServiceTimeouts {
@@ -60,7 +60,7 @@ export function passesToClient(exchange: Exchange, name: string, value: string):
 }
 
 /** Only what says "I am not there" counts as the upstream's failure. */
-export function reportStatus(breaker: Breaker, status: number, nowMs: number): void {
-  if (status >= 502 && status <= 504) breaker.failure(nowMs);
-  else breaker.success();
+export function reportStatus(breakers: Breakers, service: ServiceName, status: number, nowMs: number): void {
+  if (status >= 502 && status <= 504) breakers.failure(service, nowMs);
+  else breakers.success(service);
 }

@@ -5,6 +5,7 @@
 import { hash } from "node:crypto";
 import { openSync, writeSync } from "node:fs";
 import { type GatewaySnapshot, parseProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { DEFAULT_POOL_LIMITS } from "../../gateway/proxy/client.ts";
 import { createGateway } from "../../gateway/server.ts";
 
 export interface UnderTestSettings {
@@ -14,7 +15,10 @@ export interface UnderTestSettings {
   readonly projects: number;
   /** File of the access log; null: none. */
   readonly accessLog: string | null;
+  /** Each project's limit, with a burst of the same size. */
   readonly requestsPerSecond: number;
+  readonly pipelining: boolean;
+  readonly sharePort: boolean;
 }
 
 /** The nth project's ref: 20 letters that count in base 26. */
@@ -53,7 +57,13 @@ function snapshotOf(index: number, settings: UnderTestSettings): GatewaySnapshot
     upstreams: { rest: upstream, auth: upstream, storage: upstream, realtime: upstream },
     apiKeys: [
       { id: "anon", hash: hash("sha256", keyOf(index), "hex"), role: "anon", kind: "legacy", revoked: false },
-      { id: "service", hash: hash("sha256", `s${keyOf(index)}`, "hex"), role: "service_role", kind: "legacy", revoked: false },
+      {
+        id: "service",
+        hash: hash("sha256", `s${keyOf(index)}`, "hex"),
+        role: "service_role",
+        kind: "legacy",
+        revoked: false,
+      },
     ],
     roleTokens: { anon: `a${keyOf(index)}`, service_role: `b${keyOf(index)}` },
     requireApiKey: true,
@@ -78,6 +88,8 @@ if (import.meta.main) {
     localServices: null,
     publicUrl: "http://localhost:8083",
     baseDomains: ["localhost"],
+    sharePort: settings.sharePort,
+    ...(!settings.pipelining && { poolLimits: { ...DEFAULT_POOL_LIMITS, pipelining: null } }),
     logger: { info() {}, warn() {}, error: console.error },
     ...(log !== null && { accessLog: (lines: string) => void writeSync(log, lines) }),
   });

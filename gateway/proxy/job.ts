@@ -27,10 +27,12 @@ export interface UpstreamJob {
   /** Between two pieces of a body, in either direction. */
   readonly idleMs: number;
 
-  /** The pool's own notes: where the job is, until when it waits for a connection, whether it had a second try. */
+  /** The pool's own notes: where the job is, until when it waits for a connection, whether it had a second try, */
   connection: UpstreamConnection | null;
   waitUntilMs: number;
   retried: boolean;
+  /** and whether it must stand in no row any more. */
+  alone: boolean;
 
   /** The whole response came at once. The body's memory is valid during the call. */
   onResponse(head: UpstreamHead, body: Buffer): void;

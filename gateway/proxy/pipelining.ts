@@ -60,7 +60,7 @@ export class Pipelining {
 
   /** How many requests may stand in a row with this one; 1 when it must have a connection for itself. */
   depthFor(job: UpstreamJob, nowMs: number): number {
-    if (job.method !== "GET" || job.body !== null || this.#samples < MIN_SAMPLES) return 1;
+    if (job.method !== "GET" || job.body !== null || job.alone || this.#samples < MIN_SAMPLES) return 1;
     if (nowMs < this.#pausedUntilMs) return 1;
     return Math.max(1, Math.min(this.#options.maxDepth, Math.floor(this.#options.maxDelayMs / this.#averageMs)));
   }

@@ -112,13 +112,15 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   #retry(job: UpstreamJob, pipelined: boolean): boolean {
-    if (job.retried || this.#closed || !isRepeatable(job)) return false;
-    // What only stood in a row behind another response has not failed: it costs no budget.
-    if (!pipelined) {
-      if (this.#retryBudget < 1) return false;
+    if (this.#closed || !isRepeatable(job)) return false;
+    if (pipelined && !job.alone) {
+      // It has not failed, it only stood in a row with others: that costs no budget, and happens once.
+      job.alone = true;
+    } else {
+      if (job.retried || this.#retryBudget < 1) return false;
       this.#retryBudget -= 1;
+      job.retried = true;
     }
-    job.retried = true;
     job.connection = null;
     // The others may be as dead as this one: the second try gets a connection of its own.
     if (!this.#assign(job, true)) this.#wait(job);

@@ -250,6 +250,17 @@ describe("connections", () => {
     expect(upstream.connections.length).toBe(1);
   });
 
+  test("that carried a response in several pieces are used again too", async () => {
+    const { projectUrl, upstream } = await start((socket) => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
+      setImmediate(() => socket.write(Buffer.alloc(200_000, "x")));
+    });
+    for (let count = 0; count < 5; count += 1) {
+      expect((await (await fetch(`${projectUrl}/rest/v1/x`, withKey)).text()).length).toBe(200_000);
+    }
+    expect(upstream.connections.length).toBe(1);
+  });
+
   test("are closed when the upstream says so", async () => {
     const { projectUrl, upstream } = await start(
       answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),

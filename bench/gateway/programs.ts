@@ -1,0 +1,48 @@
+/** The programs of others that the benchmarks use: found on this machine, or said how to get. */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+
+const HINTS = {
+  wrk: "apt-get install wrk",
+  nginx: "apt-get install nginx-light",
+  haproxy: "apt-get install haproxy",
+  k6: "go install go.k6.io/k6@latest, or see https://grafana.com/docs/k6/latest/set-up/install-k6/",
+  taskset: "apt-get install util-linux",
+} as const;
+
+export type Program = keyof typeof HINTS;
+
+const FOLDERS = [
+  ...(process.env.PATH ?? "").split(delimiter),
+  "/usr/sbin",
+  "/usr/local/sbin",
+  join(homedir(), "go/bin"),
+];
+
+/** Absolute path, or null when the program is not installed. */
+export function findProgram(name: Program): string | null {
+  const folder = FOLDERS.find((candidate) => candidate !== "" && existsSync(join(candidate, name)));
+  return folder === undefined ? null : join(folder, name);
+}
+
+/** A line for each program that is missing. */
+export function missingPrograms(): readonly string[] {
+  const names = Object.keys(HINTS) as Program[];
+  return names.filter((name) => findProgram(name) === null).map((name) => `${name} is missing: ${HINTS[name]}`);
+}
+
+/** First line of what the program says of its version. */
+export function versionOf(name: Program): string {
+  const path = findProgram(name);
+  if (path === null) return `${name}: not installed`;
+  const flag = name === "k6" ? "version" : "-v";
+  try {
+    const output = execFileSync(path, [flag], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    return output.split("\n")[0] ?? name;
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+    return `${stdout ?? ""}${stderr ?? ""}`.split("\n")[0] ?? name;
+  }
+}

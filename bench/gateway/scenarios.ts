@@ -1,0 +1,262 @@
+/** What is measured, and how it is told. Each scenario checks the answers of all its targets first. */
+import { setTimeout as delay } from "node:timers/promises";
+import { proportionalSetBytes } from "../process-memory.ts";
+import { countFailures } from "./failures.ts";
+import { freePort } from "./free-port.ts";
+import { checkAnswer, projectUrl, runK6, runWrk, type Throughput } from "./load.ts";
+import {
+  BODY_BYTES,
+  type BodySize,
+  bodyPath,
+  type Running,
+  startFullNginx,
+  startGateway,
+  startHaproxy,
+  startPlainNginx,
+  startUndici,
+  startUpstream,
+} from "./peers.ts";
+import { findProgram } from "./programs.ts";
+import { median, round, table } from "./results.ts";
+import { keyOf, refOf } from "./under-test.ts";
+
+export interface Scenario {
+  readonly name: string;
+  /** @returns Markdown. */
+  run(folder: string): Promise<string>;
+}
+
+const ROUNDS = 5;
+const SECONDS = 4;
+const CONNECTIONS = 64;
+const SIZES = Object.keys(BODY_BYTES) as BodySize[];
+
+export const SCENARIOS: readonly Scenario[] = [
+  { name: "throughput", run: throughput },
+  { name: "latency", run: latency },
+  { name: "projects", run: projects },
+  { name: "neighbours", run: neighbours },
+  { name: "restart", run: restart },
+];
+
+async function withAll<T>(
+  targets: readonly Promise<Running>[],
+  use: (...running: Running[]) => Promise<T>,
+): Promise<T> {
+  const started = await Promise.allSettled(targets);
+  const running = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  try {
+    for (const result of started) if (result.status === "rejected") throw result.reason;
+    return await use(...running);
+  } finally {
+    for (const target of running) await target.stop();
+  }
+}
+
+async function withUpstream<T>(folder: string, use: (upstream: Running) => Promise<T>): Promise<T> {
+  return withAll([startUpstream(folder)], (upstream) => use(upstream as Running));
+}
+
+/** Peers alternate in every round, so that a busy minute of the machine hits all of them. */
+async function throughput(folder: string): Promise<string> {
+  return withUpstream(folder, (upstream) => {
+    const targets = [
+      startPlainNginx(folder, upstream),
+      startFullNginx(folder, upstream, 1_000),
+      startGateway("gateway", upstream),
+      startGateway("gateway, no pipelining", upstream, { pipelining: false }),
+      ...(findProgram("haproxy") ? [startHaproxy(folder, upstream)] : []),
+      startUndici(upstream),
+    ];
+    return withAll(targets, async (...running) => {
+      const parts = ["### Requests a second on one core", describeThroughput()];
+      for (const size of SIZES) {
+        for (const target of running) await checkAnswer(target, bodyPath(size), BODY_BYTES[size]);
+        const results = new Map<string, Throughput[]>(running.map(({ name }) => [name, []]));
+        for (let index = 0; index < ROUNDS; index += 1) {
+          for (const target of running) {
+            const options = { path: bodyPath(size), seconds: SECONDS, connections: CONNECTIONS, folder };
+            results.get(target.name)?.push(await runWrk(target, options));
+          }
+        }
+        parts.push(`**${size}**`, throughputTable(results));
+      }
+      return parts.join("\n\n");
+    });
+  });
+}
+
+function describeThroughput(): string {
+  return [
+    `Each peer has core 0 for itself; upstream (nginx, static files) and wrk share core 1. ${CONNECTIONS} connections,`,
+    `${ROUNDS} rounds of ${SECONDS} s in turn, medians. The ratio compares requests for each second of CPU time, round by`,
+    "round, with plain nginx: it is not changed by what else runs on the machine. “nginx, same work” checks the key of",
+    "one of 1,000 projects, counts against a rate and a concurrency limit and sets the same headers.",
+  ].join("\n");
+}
+
+function throughputTable(results: ReadonlyMap<string, readonly Throughput[]>): string {
+  const reference = results.get("nginx") ?? [];
+  const rows = [...results].map(([name, runs]) => {
+    const ratios = runs.map((run, index) => run.requestsPerCpuSecond / (reference[index]?.requestsPerCpuSecond ?? 1));
+    return [
+      name,
+      round(median(runs.map((run) => run.requestsPerSecond))),
+      round(median(runs.map((run) => run.requestsPerCpuSecond))),
+      round(median(ratios), 2),
+      round(median(runs.map((run) => run.p50Ms)), 2),
+      round(median(runs.map((run) => run.p99Ms)), 2),
+      runs.reduce((sum, run) => sum + run.failed, 0),
+    ];
+  });
+  return table(["", "requests/s", "per CPU second", "÷ nginx", "p50 ms", "p99 ms", "failed"], rows);
+}
+
+const RATE = 1_500;
+
+async function latency(folder: string): Promise<string> {
+  if (findProgram("k6") === null) return "### Latency\n\nNot measured: k6 is not installed.";
+  return withUpstream(folder, (upstream) =>
+    withAll(
+      [startPlainNginx(folder, upstream), startFullNginx(folder, upstream, 1_000), startGateway("gateway", upstream)],
+      async (...running) => {
+        const rows: (string | number)[][] = [];
+        for (const target of running) {
+          const url = `${projectUrl(target.port, bodyPath("200 B"))}?select=id`;
+          await runK6(url, 200, RATE, 3);
+          const runs = [];
+          for (let index = 0; index < 3; index += 1) runs.push(await runK6(url, 200, RATE, 8));
+          const failed = runs.reduce((sum, run) => sum + run.failed, 0);
+          const p50 = round(median(runs.map((run) => run.p50Ms)), 2);
+          rows.push([target.name, p50, round(median(runs.map((run) => run.p99Ms)), 2), failed]);
+        }
+        const head = `### Latency at ${RATE} requests a second (k6, every answer checked, 200 B)`;
+        return `${head}\n\n${table(["", "p50 ms", "p99 ms", "failed"], rows)}`;
+      },
+    ),
+  );
+}
+
+async function projects(folder: string): Promise<string> {
+  const many = 10_000;
+  return withUpstream(folder, (upstream) =>
+    withAll(
+      [
+        startGateway("gateway", upstream, { projects: many }),
+        startGateway("gateway, no pipelining", upstream, { projects: many, pipelining: false }),
+      ],
+      async (...running) => {
+        const rows: (string | number)[][] = [];
+        for (const target of running) {
+          await checkAnswer(target, bodyPath("200 B"), 200);
+          const options = { path: bodyPath("200 B"), seconds: SECONDS, connections: CONNECTIONS, folder };
+          const before = proportionalSetBytes(target.pids());
+          await touchAll(target, many);
+          const after = proportionalSetBytes(target.pids());
+          const ratios: number[] = [];
+          for (let index = 0; index < ROUNDS; index += 1) {
+            const one = await runWrk(target, { ...options, projects: 1 });
+            const all = await runWrk(target, { ...options, projects: many });
+            ratios.push(all.requestsPerCpuSecond / one.requestsPerCpuSecond);
+          }
+          rows.push([target.name, round(median(ratios), 2), round((after - before) / 2 ** 20 / (many / 1000), 2)]);
+        }
+        const head = `### ${many} projects at random, against one project`;
+        const note =
+          "Memory is what a first request to each project adds: its keys, budgets and limits, not its snapshot.";
+        return `${head}\n\n${note}\n\n${table(["", "throughput ratio", "MB per 1,000 projects"], rows)}`;
+      },
+    ),
+  );
+}
+
+/** One request to every project. */
+async function touchAll(target: Running, count: number): Promise<void> {
+  for (let start = 0; start < count; start += 50) {
+    const batch = Array.from({ length: 50 }, async (_, offset) => {
+      const index = start + offset;
+      const response = await fetch(projectUrl(target.port, bodyPath("200 B"), index), {
+        headers: { apikey: keyOf(index) },
+      });
+      await response.arrayBuffer();
+      if (response.status !== 200) throw new Error(`project ${index} answers ${response.status}`);
+    });
+    await Promise.all(batch);
+  }
+}
+
+/** Others while one project is flooded far beyond its limit, and while its upstream is dead. */
+async function neighbours(folder: string): Promise<string> {
+  if (findProgram("k6") === null) return "### Neighbours\n\nNot measured: k6 is not installed.";
+  const limit = 500;
+  return withUpstream(folder, (upstream) =>
+    withAll([startGateway("gateway", upstream, { requestsPerSecond: limit })], async (gateway) => {
+      const target = gateway as Running;
+      const quietUrl = projectUrl(target.port, bodyPath("200 B"), 1);
+      const measure = () => runK6(quietUrl, 200, 200, 8, 1);
+      await measure();
+      const alone = await measure();
+      const stop = flood(projectUrl(target.port, bodyPath("200 B"), 0), 5_000);
+      await delay(500);
+      const beside = await measure();
+      const refused = await stop();
+      const rows = [
+        ["alone", round(alone.p50Ms, 2), round(alone.p99Ms, 2), alone.failed],
+        ["beside the flood", round(beside.p50Ms, 2), round(beside.p99Ms, 2), beside.failed],
+      ];
+      const head = "### One project at 200 requests a second while another is flooded";
+      const note = `The flood: ${refused.sent} requests in about 9 s against a limit of ${limit} a second; ${refused.refused} refused with 429. Load generators and upstream share one core.`;
+      return `${head}\n\n${note}\n\n${table(["", "p50 ms", "p99 ms", "failed"], rows)}`;
+    }),
+  );
+}
+
+/** Sends at a rate from this process, whatever the answers are. @returns A function that stops it and tells. */
+function flood(url: string, perSecond: number): () => Promise<{ sent: number; refused: number }> {
+  const tickMs = 10;
+  let sent = 0;
+  let refused = 0;
+  const pending = new Set<Promise<void>>();
+  const ask = async () => {
+    const response = await fetch(url, { headers: { apikey: keyOf(0) } });
+    await response.arrayBuffer();
+    if (response.status === 429) refused += 1;
+  };
+  const timer = setInterval(() => {
+    for (let index = 0; index < (perSecond * tickMs) / 1000 && pending.size < 500; index += 1) {
+      sent += 1;
+      const asked = ask().catch(() => undefined);
+      pending.add(asked);
+      void asked.then(() => pending.delete(asked));
+    }
+  }, tickMs);
+  return async () => {
+    clearInterval(timer);
+    await Promise.all(pending);
+    return { sent, refused };
+  };
+}
+
+/** Gateways take turns on one port while GETs go on. */
+async function restart(folder: string): Promise<string> {
+  return withUpstream(folder, async (upstream) => {
+    const port = await freePort();
+    const next = (index: number) => startGateway(`gateway ${index}`, upstream, { port, sharePort: true, projects: 1 });
+    const turns = 4;
+    let current = await next(0);
+    const target = `http://127.0.0.1:${port}/projects/${refOf(0)}/rest/v1${bodyPath("200 B")}`;
+    const load = countFailures(target, keyOf(0), 32);
+    for (let turn = 1; turn <= turns; turn += 1) {
+      await delay(1_500);
+      const successor = await next(turn);
+      await delay(500);
+      await current.stop();
+      current = successor;
+    }
+    const { answered, failed, reasons } = await load.stop();
+    await current.stop();
+    const said = [...reasons].map(([reason, count]) => `${count} × ${reason}`).join(", ");
+    const head = "### Gateways replaced under load, side by side on one port";
+    return `${head}\n\n${turns} replacements, 32 keep-alive connections, no retries by the client: ${answered} GETs answered, ${failed} failed${said === "" ? "" : ` (${said})`}.`;
+  });
+}

@@ -138,7 +138,7 @@ export function createPasses(options: PassesOptions): Passes {
     }
     load().then(
       (snapshot) => {
-        if (!exchange.settled) proceed(snapshot);
+        if (!exchange.settled) guard(exchange, () => proceed(snapshot));
       },
       (error: unknown) => {
         options.logger.warn(
@@ -184,9 +184,19 @@ export function createPasses(options: PassesOptions): Passes {
     }
   };
 
+  /** A fault of ours, or an impossible snapshot, costs this request and no other. */
+  function guard(exchange: Exchange, pass: () => void): void {
+    try {
+      pass();
+    } catch (error) {
+      options.logger.error({ err: error, requestId: exchange.requestId }, "a request could not be handled");
+      exchange.reject("internal_error");
+    }
+  }
+
   return {
-    run: (exchange) => start(exchange, forward),
-    runUpgrade: (exchange, admitted) => start(exchange, admitted),
+    run: (exchange) => guard(exchange, () => start(exchange, forward)),
+    runUpgrade: (exchange, admitted) => guard(exchange, () => start(exchange, admitted)),
   };
 }
 

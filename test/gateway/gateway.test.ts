@@ -188,6 +188,14 @@ describe("keys and the control plane", () => {
   });
 });
 
+test("a snapshot that cannot be right costs its own requests and nothing else", async () => {
+  const broken = { kind: "http", origin: "not an origin" } as const;
+  const upstreams = { ...snapshot().upstreams, auth: broken };
+  const { projectUrl } = await start({ configs: new MemoryConfigs(snapshot({ upstreams })) });
+  expect((await fetch(`${projectUrl}/auth/v1/user`, withKey)).status).toBe(500);
+  expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(200);
+});
+
 describe("limits", () => {
   const limits = (override: object) => new MemoryConfigs(snapshot({ limits: { ...snapshot().limits, ...override } }));
 

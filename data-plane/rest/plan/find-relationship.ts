@@ -94,6 +94,8 @@ function noRelationship(
   });
 }
 
+const MAX_HINTED_RELATIONS = 500;
+
 /** Another child when the parent is right, another parent otherwise. */
 function suggestion(
   cache: SchemaCache,
@@ -108,7 +110,9 @@ function suggestion(
     const child = fuzzyMatches(children, target).find((match) => match.score < 1);
     return child ? `Perhaps you meant '${child.text}' instead of '${target}'.` : null;
   }
-  const parents = cache.relationsOf(schema).filter((relation) => cache.relationshipsOf(relation, schema).length > 0);
+  const relations = cache.relationsOf(schema);
+  if (relations.length > MAX_HINTED_RELATIONS) return null; // each one's relationships would be worked out
+  const parents = relations.filter((relation) => cache.relationshipsOf(relation, schema).length > 0);
   const [parent] = fuzzyMatches(
     parents.map((relation) => relation.name),
     sourceName,

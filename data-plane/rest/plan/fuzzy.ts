@@ -7,6 +7,9 @@ const MIN_SCORE = 0.33;
 const GROUP_SIZES = [3, 2];
 /** Candidates whose edit distance is worked out. */
 const MAX_RANKED = 50;
+/** The work grows with both, and both are in a stranger's hand: beyond these there is no hint. */
+const MAX_CANDIDATES = 500;
+const MAX_TEXT_LENGTH = 512;
 
 export interface FuzzyMatch {
   readonly text: string;
@@ -16,6 +19,7 @@ export interface FuzzyMatch {
 
 /** Best match first; nothing below a score of 0.33. */
 export function fuzzyMatches(candidates: readonly string[], text: string): readonly FuzzyMatch[] {
+  if (candidates.length > MAX_CANDIDATES || text.length > MAX_TEXT_LENGTH) return [];
   const wanted = text.toLowerCase();
   const exact = candidates.find((candidate) => candidate.toLowerCase() === wanted);
   if (exact !== undefined) return [{ text: exact, score: 1 }];

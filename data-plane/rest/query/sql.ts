@@ -26,7 +26,7 @@ const MAX_IDENTIFIER_BYTES = 63;
 /** `base_suffix`, shortened at the base when PostgreSQL would cut off the suffix that tells it from others. */
 export function aliasOf(base: string, suffix: string | number): string {
   const tail = `_${suffix}`;
-  let name = base;
+  let name = beforeZero(base.slice(0, MAX_IDENTIFIER_BYTES)); // a name comes from the URL and has any length
   while (Buffer.byteLength(name) + tail.length > MAX_IDENTIFIER_BYTES) name = name.slice(0, -1);
   return name + tail;
 }

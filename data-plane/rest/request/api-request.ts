@@ -116,7 +116,12 @@ function shapeKeyOf(
     case "none":
       break;
     case "json":
-      parts.push(payload.shape, payload.empty ? "empty" : "", JSON.stringify(payload.keys));
+      parts.push(
+        payload.shape,
+        payload.empty ? "empty" : "",
+        payload.fromCsv ? "csv" : "",
+        JSON.stringify(payload.keys),
+      );
       break;
     case "form":
       parts.push("form", JSON.stringify(payload.fields.map(([name]) => name)));

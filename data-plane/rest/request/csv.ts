@@ -1,6 +1,6 @@
 /** CSV bodies (RFC 4180): the first line names the columns. */
 
-/** Rows of fields; a last line break does not begin another row. */
+/** Rows of fields; a last line break does not begin another row. Lines end in LF or CR LF. */
 export function parseCsv(text: string): readonly (readonly string[])[] {
   const rows: string[][] = [];
   let row: string[] = [];
@@ -11,16 +11,18 @@ export function parseCsv(text: string): readonly (readonly string[])[] {
     position = field.end;
     if (text[position] === ",") {
       position += 1;
-      if (position === text.length || text[position] === "\n") row.push("");
-      if (text[position] !== "\n") continue;
+      if (position < text.length && !isLineBreak(text, position)) continue;
+      row.push("");
     }
-    if (text[position] === "\r") position += 1;
-    position += 1; // the line break
+    position += text[position] === "\r" ? 2 : 1;
     rows.push(row);
     row = [];
   }
-  if (row.length > 0) rows.push(row);
   return rows;
+}
+
+function isLineBreak(text: string, position: number): boolean {
+  return text[position] === "\n" || (text[position] === "\r" && text[position + 1] === "\n");
 }
 
 interface FieldSpan {
@@ -28,7 +30,8 @@ interface FieldSpan {
   readonly end: number;
 }
 
-const PLAIN = /[^,\r\n]*/y;
+/** A CR alone is text. */
+const PLAIN = /(?:[^,\r\n]|\r(?!\n))*/y;
 
 function plainField(text: string, start: number): FieldSpan {
   PLAIN.lastIndex = start;
@@ -36,7 +39,10 @@ function plainField(text: string, start: number): FieldSpan {
   return { value, end: start + value.length };
 }
 
-/** `"a ""b"" c"`; without a closing quote the rest of the text is the field. */
+/**
+ * `"a ""b"" c"`; without a closing quote the rest of the text is the field, and what follows a closing quote before the
+ * next separator belongs to it: nothing that was sent is lost.
+ */
 function quotedField(text: string, start: number): FieldSpan {
   let value = "";
   let position = start + 1;
@@ -44,7 +50,10 @@ function quotedField(text: string, start: number): FieldSpan {
     const quote = text.indexOf('"', position);
     if (quote < 0) return { value: value + text.slice(position), end: text.length };
     value += text.slice(position, quote);
-    if (text[quote + 1] !== '"') return { value, end: quote + 1 };
+    if (text[quote + 1] !== '"') {
+      const rest = plainField(text, quote + 1);
+      return { value: value + rest.value, end: rest.end };
+    }
     value += '"';
     position = quote + 2;
   }

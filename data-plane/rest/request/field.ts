@@ -41,13 +41,17 @@ export function parseQuoted(cursor: Cursor): string {
 }
 
 /** Zero or more of `->key`, `->>key`, `->0`, `->-1`. */
+const MAX_INDEX = 2 ** 31 - 1;
+
 export function parseJsonPath(cursor: Cursor): readonly JsonOperation[] {
   const path: JsonOperation[] = [];
   while (cursor.take("->")) {
     const asText = cursor.take(">");
     const index = cursor.match(JSON_INDEX);
     if (index !== null) {
-      path.push({ kind: "index", index: Number(index), asText });
+      // An index is an int4 in PostgreSQL; more digits can only be a key.
+      const isInt4 = Math.abs(Number(index)) <= MAX_INDEX;
+      path.push(isInt4 ? { kind: "index", index: Number(index), asText } : { kind: "key", key: index, asText });
       continue;
     }
     if (cursor.peek() === "-" && !cursor.text.startsWith("->", cursor.position)) {

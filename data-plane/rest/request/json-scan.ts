@@ -85,41 +85,44 @@ class JsonScanner {
 
   private topLevelArray(): JsonOutline {
     const first: KeySpan[] = [];
+    // Made once: a body may have as many elements that differ from the first as it has bytes for.
+    let expected: ReadonlySet<string> | null = null;
     let length = 0;
     let uniform = true;
     this.array(() => {
       length += 1;
-      if (this.bytes[this.position] !== OPEN_BRACE) {
+      if (!uniform || this.bytes[this.position] !== OPEN_BRACE) {
         uniform = false;
         this.value(1);
       } else if (length === 1) {
         this.object(1, (span) => first.push(span));
-      } else if (!this.objectLike(first)) {
-        uniform = false;
+      } else if (!this.hasKeysInOrder(first)) {
+        expected ??= new Set(this.distinctKeys(first));
+        uniform = this.lastObjectHasKeys(expected);
       }
     });
     return { kind: "array", length, keys: this.distinctKeys(first), uniform };
   }
 
-  /** Reads an object; true when it has the keys of `first`, which nearly always stand in the same order. */
-  private objectLike(first: readonly KeySpan[]): boolean {
-    const start = this.position;
-    let count = 0;
+  private lastObject: readonly KeySpan[] = [];
+
+  /** Reads an object; true when its keys are byte for byte those of `first`, as nearly always. */
+  private hasKeysInOrder(first: readonly KeySpan[]): boolean {
+    const spans: KeySpan[] = [];
     let sameOrder = true;
     this.object(1, (span) => {
-      const expected = first[count];
-      count += 1;
+      const expected = first[spans.length];
+      spans.push(span);
       sameOrder &&= expected !== undefined && this.sameBytes(span, expected);
     });
-    if (sameOrder && count === first.length) return true;
-    const end = this.position;
-    const spans: KeySpan[] = [];
-    this.position = start;
-    this.object(1, (span) => spans.push(span));
-    this.position = end;
-    const keys = new Set(this.distinctKeys(spans));
-    const expected = this.distinctKeys(first);
-    return keys.size === expected.length && expected.every((key) => keys.has(key));
+    this.lastObject = spans;
+    return sameOrder && spans.length === first.length;
+  }
+
+  /** Of the object that was read last: the same keys in another order, or written with other escapes. */
+  private lastObjectHasKeys(expected: ReadonlySet<string>): boolean {
+    const keys = new Set(this.distinctKeys(this.lastObject));
+    return keys.size === expected.size && [...keys].every((key) => expected.has(key));
   }
 
   private sameBytes(left: KeySpan, right: KeySpan): boolean {

@@ -32,7 +32,7 @@ export function parseAccept(header: string | undefined): readonly MediaType[] {
     .filter((text) => text !== "")
     .map((text) => {
       const quality = /;\s*q=([0-9.]+)\s*(?:;|$)/i.exec(text)?.[1];
-      return { type: parseMediaType(text), quality: quality === undefined ? 1 : Number(quality) };
+      return { type: parseMediaType(text), quality: quality === undefined ? 1 : Number.parseFloat(quality) };
     });
   if (ranges.length === 0) return [{ kind: "any" }];
   return ranges.sort((left, right) => right.quality - left.quality).map((range) => range.type);

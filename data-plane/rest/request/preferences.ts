@@ -45,7 +45,7 @@ export function parsePreferences(header: string | undefined): Preferences {
     const item = part.trim();
     if (item === "") continue;
     const equals = item.indexOf("=");
-    const kind = item.slice(0, equals);
+    const kind = equals < 0 ? "" : item.slice(0, equals);
     const value = item.slice(equals + 1);
     if (Object.hasOwn(CHOICES, kind)) {
       const choices: readonly string[] = CHOICES[kind as keyof typeof CHOICES];

@@ -50,6 +50,8 @@ export interface WrkOptions {
   readonly connections: number;
   /** Requests go to so many projects at random. */
   readonly projects?: number;
+  /** Each connection waits so long before a request: a rate instead of all the target takes. */
+  readonly delayMs?: number;
   readonly folder: string;
 }
 
@@ -58,7 +60,7 @@ export async function runWrk(target: Running, options: WrkOptions): Promise<Thro
   const wrk = findProgram("wrk");
   if (wrk === null) throw new Error("wrk is not installed");
   const script = join(options.folder, "load.lua");
-  writeFileSync(script, luaScript(options.path, options.projects ?? 1));
+  writeFileSync(script, luaScript(options.path, options.projects ?? 1, options.delayMs ?? 0));
   const url = `http://127.0.0.1:${target.port}`;
   const args = ["-t1", `-c${options.connections}`, `-d${options.seconds}s`, "--latency", "-s", script, url];
   const pids = target.pids();
@@ -79,7 +81,7 @@ export async function runWrk(target: Running, options: WrkOptions): Promise<Thro
 }
 
 /** The headers that supabase-js sends. */
-function luaScript(path: string, projects: number): string {
+function luaScript(path: string, projects: number, delayMs: number): string {
   const targets = Array.from({ length: projects }, (_, index) => [refOf(index), keyOf(index)] as const);
   return `
 local refs = { ${targets.map(([ref]) => `"${ref}"`).join(",")} }
@@ -93,6 +95,7 @@ function init()
       ["x-client-info"] = "supabase-js-node/2.109.0", ["accept-encoding"] = "gzip, deflate", ["user-agent"] = "node" })
   end
 end
+${delayMs > 0 ? `function delay() return ${delayMs} end` : ""}
 function request() return requests[math.random(#requests)] end
 function done(summary, latency)
   local errors = summary.errors
@@ -121,6 +124,21 @@ export async function runK6(url: string, bytes: number, rate: number, seconds: n
   const output = await run(...pinned(LOAD_CORE, k6, ["run", "--quiet", "--no-usage-report", ...settings, script]));
   const { p50, p99, failed, dropped } = JSON.parse(output.slice(output.indexOf("{")));
   return { p50Ms: p50, p99Ms: p99, failed, dropped };
+}
+
+/** Opens so many WebSockets, each with an echo that is checked, and holds them. */
+export async function runK6Sockets(
+  url: string,
+  sockets: number,
+  holdSeconds: number,
+): Promise<{ echoed: number; failed: number }> {
+  const k6 = findProgram("k6");
+  if (k6 === null) throw new Error("k6 is not installed");
+  const environment = { TARGET: url, SOCKETS: sockets, HOLD: holdSeconds };
+  const settings = Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
+  const script = join(import.meta.dirname, "k6/sockets.js");
+  const output = await run(...pinned(LOAD_CORE, k6, ["run", "--quiet", "--no-usage-report", ...settings, script]));
+  return JSON.parse(output.slice(output.indexOf("{")));
 }
 
 /** @returns Standard output, whatever the exit code: the numbers tell. */

@@ -95,7 +95,7 @@ async function startNginx(name: string, folder: string, core: number, port: numb
   );
   const config = `worker_processes 1; daemon off; user root; error_log stderr crit; pid ${join(prefix, "pid")};
     events { worker_connections 8192; }
-    http { access_log off; keepalive_requests 100000000; keepalive_timeout 75s; sendfile on; tcp_nodelay on;
+    http { access_log off; proxy_max_temp_file_size 0; proxy_buffers 16 64k; keepalive_requests 100000000; keepalive_timeout 75s; sendfile on; tcp_nodelay on;
       ${temporary.join(" ")} ${server} }`;
   const file = join(prefix, "nginx.conf");
   writeFileSync(file, config);
@@ -107,8 +107,8 @@ export async function startPlainNginx(folder: string, upstream: Running): Promis
   const port = await freePort();
   const server = `upstream rest { server 127.0.0.1:${upstream.port}; keepalive 256; }
     server { listen 127.0.0.1:${port};
-      location ~ "^/projects/[a-z]{20}/rest/v1(/.*)$" {
-        proxy_pass http://rest$1$is_args$args; proxy_http_version 1.1; proxy_set_header Connection ""; } }`;
+      location ~ "^/projects/[a-z]{20}/rest/v1(?<below>/.*)$" {
+        proxy_pass http://rest$below$is_args$args; proxy_http_version 1.1; proxy_set_header Connection ""; } }`;
   return startNginx("nginx", folder, PEER_CORE, port, server);
 }
 
@@ -122,14 +122,14 @@ export async function startFullNginx(folder: string, upstream: Running, projects
     limit_req_zone $project zone=requests:10m rate=1000000r/s; limit_conn_zone $project zone=inflight:10m;
     upstream rest { server 127.0.0.1:${upstream.port}; keepalive 256; }
     server { listen 127.0.0.1:${port};
-      location ~ "^/projects/[a-z]{20}/rest/v1(/.*)$" {
+      location ~ "^/projects/[a-z]{20}/rest/v1(?<below>/.*)$" {
         if ($api_role = "") { return 401; }
         limit_req zone=requests burst=1000000 nodelay; limit_conn inflight 1000;
         proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Request-Id $request_id;
         proxy_set_header Cookie ""; proxy_set_header X-Api-Key ""; proxy_set_header Connection "";
         add_header x-request-id $request_id; add_header access-control-allow-origin "*";
-        proxy_pass http://rest$1$is_args$args; proxy_http_version 1.1; } }`;
+        proxy_pass http://rest$below$is_args$args; proxy_http_version 1.1; } }`;
   return startNginx("nginx, same work", folder, PEER_CORE, port, server);
 }
 
@@ -165,6 +165,12 @@ export async function startUndici(upstream: Running): Promise<Running> {
   const script = join(import.meta.dirname, "undici-proxy.ts");
   const origin = `http://127.0.0.1:${upstream.port}`;
   return start("undici", PEER_CORE, process.execPath, [script, origin, String(port)], port);
+}
+
+export async function startSocketUpstream(): Promise<Running> {
+  const port = await freePort();
+  const script = join(import.meta.dirname, "socket-upstream.ts");
+  return start("socket upstream", LOAD_CORE, process.execPath, [script, String(port)], port);
 }
 
 export async function startGateway(

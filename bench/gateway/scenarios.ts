@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { proportionalSetBytes } from "../process-memory.ts";
 import { countFailures } from "./failures.ts";
 import { freePort } from "./free-port.ts";
-import { checkAnswer, projectUrl, runK6, runWrk, type Throughput } from "./load.ts";
+import { checkAnswer, projectUrl, runK6, runK6Sockets, runWrk, type Throughput } from "./load.ts";
 import {
   BODY_BYTES,
   type BodySize,
@@ -13,6 +13,7 @@ import {
   startGateway,
   startHaproxy,
   startPlainNginx,
+  startSocketUpstream,
   startUndici,
   startUpstream,
 } from "./peers.ts";
@@ -26,8 +27,8 @@ export interface Scenario {
   run(folder: string): Promise<string>;
 }
 
-const ROUNDS = 5;
-const SECONDS = 4;
+const ROUNDS = 3;
+const SECONDS = 3;
 const CONNECTIONS = 64;
 const SIZES = Object.keys(BODY_BYTES) as BodySize[];
 
@@ -37,6 +38,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "projects", run: projects },
   { name: "neighbours", run: neighbours },
   { name: "restart", run: restart },
+  { name: "sockets", run: sockets },
 ];
 
 async function withAll<T>(
@@ -196,45 +198,25 @@ async function neighbours(folder: string): Promise<string> {
       const measure = () => runK6(quietUrl, 200, 200, 8, 1);
       await measure();
       const alone = await measure();
-      const stop = flood(projectUrl(target.port, bodyPath("200 B"), 0), 5_000);
-      await delay(500);
+      const flood = runWrk(target, {
+        path: bodyPath("200 B"),
+        seconds: 10,
+        connections: 50,
+        delayMs: 10,
+        folder,
+      });
+      await delay(1_000);
       const beside = await measure();
-      const refused = await stop();
+      const { requestsPerSecond, failed } = await flood;
       const rows = [
         ["alone", round(alone.p50Ms, 2), round(alone.p99Ms, 2), alone.failed],
         ["beside the flood", round(beside.p50Ms, 2), round(beside.p99Ms, 2), beside.failed],
       ];
       const head = "### One project at 200 requests a second while another is flooded";
-      const note = `The flood: ${refused.sent} requests in about 9 s against a limit of ${limit} a second; ${refused.refused} refused with 429. Load generators and upstream share one core.`;
+      const note = `The flood: ${round(requestsPerSecond)} requests a second against a limit of ${limit}; ${failed} of them refused with 429. Load generators and upstream share one core.`;
       return `${head}\n\n${note}\n\n${table(["", "p50 ms", "p99 ms", "failed"], rows)}`;
     }),
   );
-}
-
-/** Sends at a rate from this process, whatever the answers are. @returns A function that stops it and tells. */
-function flood(url: string, perSecond: number): () => Promise<{ sent: number; refused: number }> {
-  const tickMs = 10;
-  let sent = 0;
-  let refused = 0;
-  const pending = new Set<Promise<void>>();
-  const ask = async () => {
-    const response = await fetch(url, { headers: { apikey: keyOf(0) } });
-    await response.arrayBuffer();
-    if (response.status === 429) refused += 1;
-  };
-  const timer = setInterval(() => {
-    for (let index = 0; index < (perSecond * tickMs) / 1000 && pending.size < 500; index += 1) {
-      sent += 1;
-      const asked = ask().catch(() => undefined);
-      pending.add(asked);
-      void asked.then(() => pending.delete(asked));
-    }
-  }, tickMs);
-  return async () => {
-    clearInterval(timer);
-    await Promise.all(pending);
-    return { sent, refused };
-  };
 }
 
 /** Gateways take turns on one port while GETs go on. */
@@ -259,4 +241,27 @@ async function restart(folder: string): Promise<string> {
     const head = "### Gateways replaced under load, side by side on one port";
     return `${head}\n\n${turns} replacements, 32 keep-alive connections, no retries by the client: ${answered} GETs answered, ${failed} failed${said === "" ? "" : ` (${said})`}.`;
   });
+}
+
+/** WebSockets that are open at the same time. */
+async function sockets(): Promise<string> {
+  if (findProgram("k6") === null) return "### WebSockets\n\nNot measured: k6 is not installed.";
+  const count = 5_000;
+  const holdSeconds = 15;
+  return withAll([startSocketUpstream()], (upstream) =>
+    withAll([startGateway("gateway", upstream as Running, { projects: 1 })], async (gateway) => {
+      const target = gateway as Running;
+      const url = `ws://127.0.0.1:${target.port}/projects/${refOf(0)}/realtime/v1/websocket?apikey=${keyOf(0)}&vsn=1.0.0`;
+      const before = proportionalSetBytes(target.pids());
+      let most = before;
+      const sampler = setInterval(() => {
+        most = Math.max(most, proportionalSetBytes(target.pids()));
+      }, 500);
+      const { echoed, failed } = await runK6Sockets(url, count, holdSeconds);
+      clearInterval(sampler);
+      const perSocket = (most - before) / count / 1024;
+      const head = "### WebSockets to a remote realtime server (k6, every echo checked)";
+      return `${head}\n\n${count} sockets opened, ${echoed} echoes were right, ${failed} failed; ${round(perSocket, 1)} KB of memory in the gateway for each, at the highest.`;
+    }),
+  );
 }

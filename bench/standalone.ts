@@ -1,6 +1,7 @@
 /**
  * How long a newcomer waits and what an idle stack costs: `npm start` on an empty folder and again on the same one.
- * Run: npm run bench:standalone
+ *
+ * node bench/standalone.ts
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

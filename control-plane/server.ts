@@ -85,7 +85,12 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   if (applied.length > 0) logger.info({ applied }, "the control plane's database was migrated");
 
   const events = createEvents({ databaseUrl, logger });
-  const services = createServices(options, events);
+  // Connections that end while everything ends are no news.
+  let isClosing = false;
+  const onBrokenConnection = (details: object, message: string) => {
+    if (!isClosing) logger.warn(details, message);
+  };
+  const services = createServices(options, events, onBrokenConnection);
   try {
     await events.start();
     const moved = await moveToCurrentMasterKey(services.database, services.vault);
@@ -125,6 +130,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   };
 
   async function close(): Promise<void> {
+    isClosing = true;
     const served = http.close(CLOSE_GRACE_MS); // no new requests; those under way go on
     await events.close(); // subscriptions end, and with them their responses
     await served;
@@ -133,16 +139,21 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   }
 }
 
-function createServices(options: ControlPlaneOptions, events: PostgresEvents): Services {
+function createServices(
+  options: ControlPlaneOptions,
+  events: PostgresEvents,
+  onBrokenConnection: (details: object, message: string) => void,
+): Services {
   const { databaseUrl, logger, now = Date.now } = options;
-  const onIdleError = (error: Error) => logger.warn({ err: error }, "an idle database connection broke");
+  const onIdleError = (error: Error) => onBrokenConnection({ err: error }, "an idle database connection broke");
   const database = new Database(
     createPool({ databaseUrl, maxConnections: options.maxDatabaseConnections ?? 10, onIdleError }),
   );
   const vault = createVault(options.masterKeys);
   const clusters = new ClusterConnections({
     getAddress: (clusterId) => getClusterAddress(database, vault, clusterId),
-    onIdleError: (error, clusterId) => logger.warn({ err: error, clusterId }, "an idle cluster connection broke"),
+    onIdleError: (error, clusterId) =>
+      onBrokenConnection({ err: error, clusterId }, "an idle cluster connection broke"),
   });
   const passwords = createPasswordHashing(options.passwordThreads);
   const publicUrls = createPublicUrls(options.publicGatewayUrl, options.baseDomain);

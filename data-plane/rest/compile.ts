@@ -13,6 +13,7 @@ import { answerSelect, bodyExpression, readsRowsTwice } from "./query/body-sql.t
 import { type CallArguments, callSql } from "./query/call-sql.ts";
 import type { PayloadColumn, PayloadRows } from "./query/payload-sql.ts";
 import { ReadSql, type RowSource, smallerLimit } from "./query/read-sql.ts";
+import { searchPath } from "./query/settings-sql.ts";
 import { type Binding, quoteIdentifier, quoteQualified, SqlWriter } from "./query/sql.ts";
 import { deleteSql, insertSql, type Returning, UPDATED_COUNT, type Upsert, updateSql } from "./query/write-sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
@@ -48,6 +49,7 @@ export interface CompiledRequest {
   /** Whether the body is sent: no HEAD, no `return=minimal`, no function without a result. */
   readonly hasBody: boolean;
   readonly readOnly: boolean;
+  readonly searchPath: string;
   readonly isolation: Isolation | null;
   /** Settings of the function that hold for the whole transaction. */
   readonly settings: readonly (readonly [name: string, value: string])[];
@@ -451,6 +453,7 @@ class Compiler {
     const { form } = representation;
     return {
       representation,
+      searchPath: searchPath([this.request.schema, ...this.config.extraSearchPath]),
       isolation: null,
       settings: [],
       singular: form.kind === "json" && form.single,

@@ -16,7 +16,6 @@ import {
   checkConstraintsStatement,
   preRequestStatement,
   type Setting,
-  searchPath,
   settingsStatement,
 } from "./query/settings-sql.ts";
 import type { Binding } from "./query/sql.ts";
@@ -79,11 +78,10 @@ export async function execute(context: RequestContext, compiled: CompiledRequest
   return { result, estimate: estimateIndex < 0 ? null : estimatedRows(results[estimateIndex]) };
 }
 
+type TransactionSettings = Pick<CompiledRequest, "readOnly" | "searchPath" | "settings">;
+
 /** Settings and the pre-request function: what every statement of a request comes after. */
-export function openingStatements(
-  context: RequestContext,
-  transaction: Pick<CompiledRequest, "readOnly" | "settings">,
-): readonly Statement[] {
+export function openingStatements(context: RequestContext, transaction: TransactionSettings): readonly Statement[] {
   const { config } = context;
   const settings = settingsStatement(requestSettings(context, transaction), config.preparedStatements);
   return config.preRequest === null
@@ -93,13 +91,13 @@ export function openingStatements(
 
 function requestSettings(
   { request, api, identity, cache, config }: RequestContext,
-  { readOnly, settings: ofFunction }: Pick<CompiledRequest, "readOnly" | "settings">,
+  { readOnly, searchPath, settings: ofFunction }: TransactionSettings,
 ): readonly Setting[] {
   const { headers } = request;
   // Settings of the role come before it, as the login may set some that the role may not.
   const settings: Setting[] = [...(cache.findRoleSettings(identity.role)?.settings ?? [])];
   settings.push(
-    ["search_path", searchPath([api.schema, ...config.extraSearchPath])],
+    ["search_path", searchPath],
     ...ofFunction,
     ["role", identity.role],
     ["request.jwt.claims", identity.claims],

@@ -3,13 +3,13 @@ import type { StatementResult } from "../database/database.ts";
 import type { ServiceResponse } from "../service.ts";
 import type { CompiledRequest } from "./compile.ts";
 import type { RestConfig } from "./config.ts";
+import { contentLocation, encodeParameter, type LocationTemplate } from "./content-location.ts";
 import { type Header, type RestError, restError } from "./error.ts";
 import { type Answer, allowsTxOverride } from "./execute.ts";
 import { isFramingHeader, isHeader } from "./header.ts";
 import { ANSWER } from "./query/body-sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
 import { appliedPreferences } from "./request/preferences.ts";
-import { decodeComponent } from "./request/shape.ts";
 
 const JSON_CONTENT_TYPE = "application/json; charset=utf-8";
 
@@ -27,18 +27,20 @@ export function respond(
   compiled: CompiledRequest,
   answer: Answer,
   config: RestConfig,
-  request: { readonly path: string; readonly query: string },
+  resource: { readonly path: string; readonly template: LocationTemplate },
 ): Draft {
   const { result } = answer;
   if (compiled.representation.explain) return explained(compiled, result);
-  const row = result.rowCount === 0 ? [] : shortColumns(result);
-  const pageTotal = Number(row[ANSWER.pageTotal] ?? 0);
-  const total = totalOf(compiled, row[ANSWER.total] ?? null, pageTotal, answer.estimate, config);
+  const pageTotal = Number(textOf(result, ANSWER.pageTotal) ?? 0);
+  const total = totalOf(compiled, result, pageTotal, answer.estimate, config);
+  const updated = compiled.merges ? Number(textOf(result, ANSWER.updated) ?? 0) : 0;
   const headers: Header[] = [];
-  const status = statusOf(api, compiled, { pageTotal, total, updated: Number(row[ANSWER.updated] ?? 0) });
+  const status = statusOf(api, compiled, { pageTotal, total, updated });
   headers.push(["Content-Range", contentRange(api, compiled, pageTotal, total)]);
-  if (compiled.action === "read") headers.push(["Content-Location", contentLocation(request)]);
-  const location = row[ANSWER.location];
+  if (compiled.action === "read") {
+    headers.push(["Content-Location", contentLocation(resource.path, resource.template, api.slots)]);
+  }
+  const location = compiled.location ? textOf(result, ANSWER.location) : null;
   if (compiled.location && location) headers.push(["Location", locationOf(compiled.location, location)]);
   const applied = preferencesApplied(api, compiled, config);
   if (applied !== null) headers.push(["Preference-Applied", applied]);
@@ -47,14 +49,12 @@ export function respond(
   const tellsType = sendsBody || (api.method === "HEAD" && status !== 204);
   if (tellsType) headers.push(["Content-Type", compiled.representation.contentType]);
   const draft = { status, headers, body: sendsBody ? bodyOf(compiled, result) : null };
-  return withSqlResponse(draft, row[ANSWER.headers] ?? null, row[ANSWER.status] ?? null);
+  return withSqlResponse(draft, textOf(result, ANSWER.headers), textOf(result, ANSWER.status));
 }
 
-/** All columns but the body, which may be large and is passed on as it came. */
-function shortColumns(result: StatementResult): readonly (string | null)[] {
-  return Array.from({ length: result.columns.length }, (_, index) =>
-    index === ANSWER.body ? null : (result.bytes(0, index)?.toString("utf8") ?? null),
-  );
+/** One of the columns beside the body, of the answer's only row. */
+function textOf(result: StatementResult, column: number): string | null {
+  return result.bytes(0, column)?.toString("utf8") ?? null;
 }
 
 function bodyOf({ representation }: CompiledRequest, result: StatementResult): Buffer {
@@ -72,7 +72,7 @@ function explained({ representation }: CompiledRequest, result: StatementResult)
 
 function totalOf(
   compiled: CompiledRequest,
-  counted: string | null,
+  result: StatementResult,
   pageTotal: number,
   estimate: number | null,
   config: RestConfig,
@@ -83,11 +83,11 @@ function totalOf(
     case "page":
       return pageTotal;
     case "exact":
-      return Number(counted ?? 0);
+      return Number(textOf(result, ANSWER.total) ?? 0);
     case "planned":
       return estimate ?? pageTotal;
     case "estimated": {
-      const exact = Number(counted ?? 0);
+      const exact = Number(textOf(result, ANSWER.total) ?? 0);
       return exact > (config.maxRows ?? 0) ? Math.max(exact, estimate ?? 0) : exact;
     }
   }
@@ -157,39 +157,13 @@ function preferencesApplied(api: ApiRequest, compiled: CompiledRequest, config: 
   });
 }
 
-/** The same resource whatever the order of parameters was. */
-function contentLocation({ path, query }: { readonly path: string; readonly query: string }): string {
-  if (query === "") return path;
-  const pairs = query.split("&").filter((pair) => pair !== "");
-  if (pairs.length === 1 && IS_CANONICAL.test(query)) return `${path}?${query}`;
-  const parameters = pairs.map((pair) => {
-    const equals = pair.indexOf("=");
-    return equals < 0
-      ? { name: decodeComponent(pair), value: "" }
-      : { name: decodeComponent(pair.slice(0, equals)), value: decodeComponent(pair.slice(equals + 1)) };
-  });
-  parameters.sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0));
-  return `${path}?${parameters.map(({ name, value }) => `${encode(name)}=${encode(value)}`).join("&")}`;
-}
-
-/** One parameter of unreserved characters only needs neither sorting nor encoding. */
-const IS_CANONICAL = /^[\w.~-]+=[\w.~-]*$/;
-
-function encode(text: string): string {
-  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, percent);
-}
-
-function percent(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-}
-
 function locationOf({ relation, primaryKey }: NonNullable<CompiledRequest["location"]>, rowText: string): string {
   const row = JSON.parse(rowText) as Readonly<Record<string, string | null>>;
   const filters = primaryKey.map((column) => {
     const value = row[column] ?? null;
-    return `${encode(column)}=${value === null ? "is.null" : `eq.${encode(value)}`}`;
+    return `${encodeParameter(column)}=${value === null ? "is.null" : `eq.${encodeParameter(value)}`}`;
   });
-  return `/${encode(relation)}?${filters.join("&")}`;
+  return `/${encodeParameter(relation)}?${filters.join("&")}`;
 }
 
 function legacyWarning(target: string, alias: string): string {

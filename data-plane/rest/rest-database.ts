@@ -4,6 +4,7 @@ import { DatabaseError, type ProjectDatabase } from "../database/database.ts";
 import type { ServiceRequest, ServiceResponse } from "../service.ts";
 import { type CompiledRequest, compileRequest } from "./compile.ts";
 import type { RestConfig } from "./config.ts";
+import { type LocationTemplate, locationTemplate } from "./content-location.ts";
 import { corsHeaders, preflightResponse } from "./cors.ts";
 import { errorOf, RestError, restError } from "./error.ts";
 import { type Answer, execute, type RequestContext, SETTINGS_INDEX } from "./execute.ts";
@@ -36,6 +37,7 @@ export interface RestDatabaseOptions {
 
 interface CachedRequest {
   readonly compiled: CompiledRequest;
+  readonly location: LocationTemplate;
   /** Served once already: the statement is worth preparing. A shape that comes once is not. */
   seen: boolean;
 }
@@ -148,7 +150,7 @@ export class RestDatabase {
     timings?.end("plan");
     const answer = await run(context, cached);
     timings?.end("transaction");
-    return respond(api, cached.compiled, answer, config, context.request);
+    return respond(api, cached.compiled, answer, config, { path: context.request.path, template: cached.location });
   }
 
   private async load(): Promise<Serving> {
@@ -176,7 +178,8 @@ export class RestDatabase {
 function findCompiled(api: ApiRequest, { compiled, cache, config }: Serving): CachedRequest {
   const known = api.shapeKey === null ? undefined : compiled.get(api.shapeKey);
   if (known) return known;
-  const cached = { compiled: compileRequest(api, cache, config), seen: false };
+  const compiledRequest = compileRequest(api, cache, config);
+  const cached = { compiled: compiledRequest, location: locationTemplate(api.shape), seen: false };
   if (api.shapeKey !== null) compiled.set(api.shapeKey, cached);
   return cached;
 }

@@ -1,6 +1,7 @@
 /** The root of a schema: its OpenAPI description, by what the caller's role may use. */
 import { restError } from "../error.ts";
 import { openingStatements, type RequestContext } from "../execute.ts";
+import { searchPath } from "../query/settings-sql.ts";
 import { contentTypeOf, essenceOf, JSON_TYPE, type MediaType } from "../request/media-type.ts";
 import type { Draft } from "../respond.ts";
 import type { Timings } from "../timing.ts";
@@ -59,8 +60,9 @@ async function visibleNames(
 ): Promise<{ readonly relations: ReadonlySet<string>; readonly routines: ReadonlySet<string> } | null> {
   const { api, config, database, request } = context;
   if (config.openApiMode === "ignore-privileges") return null;
+  const path = searchPath([api.schema, ...config.extraSearchPath]);
   const statements = [
-    ...openingStatements(context, { readOnly: true, settings: [] }),
+    ...openingStatements(context, { readOnly: true, searchPath: path, settings: [] }),
     { text: VISIBLE_NAMES, values: [api.schema], prepare: config.preparedStatements },
   ];
   const results = await database.pipeline(statements, { signal: request.signal });

@@ -4,10 +4,13 @@
  */
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findStartMark, isAlive } from "./postgres/processes.ts";
 
 /** Where a running stack listens. The file is there only while the stack runs (or was killed). */
 export interface LocalInstance {
   readonly pid: number;
+  /** Tells the process from a later one of the same pid. */
+  readonly startMark: string | null;
   readonly controlPlaneUrl: string;
   readonly gatewayUrl: string;
 }
@@ -20,10 +23,15 @@ export function writeLocalInstance(dataDir: string, instance: LocalInstance): vo
   writeWhole(join(dataDir, INSTANCE_FILE), `${JSON.stringify(instance, null, 2)}\n`);
 }
 
-/** Null when no stack has been started on this folder, or it ended cleanly. */
+/**
+ * Null when no stack runs on this folder. A file that a killed stack left behind does not count: whoever listens at its
+ * address now is a stranger, and must not be sent the owner's token.
+ */
 export function findLocalInstance(dataDir: string): LocalInstance | null {
   const text = readIfPresent(join(dataDir, INSTANCE_FILE));
-  return text === null ? null : (JSON.parse(text) as LocalInstance);
+  if (text === null) return null;
+  const instance = JSON.parse(text) as LocalInstance;
+  return isAlive(instance.pid) && findStartMark(instance.pid) === instance.startMark ? instance : null;
 }
 
 export function removeLocalInstance(dataDir: string): void {

@@ -31,6 +31,7 @@ import {
 } from "./local-instance.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { externalPostgres } from "./postgres/external-postgres.ts";
+import { findStartMark } from "./postgres/processes.ts";
 import { VERSION } from "./version.ts";
 
 export interface FirstOwner {
@@ -135,7 +136,8 @@ export async function startStandalone(environment: Environment): Promise<Standal
     });
 
     const gatewayUrl = `http://localhost:${gatewayPort}`;
-    writeLocalInstance(environment.dataDir, { pid: process.pid, controlPlaneUrl, gatewayUrl });
+    const { pid } = process;
+    writeLocalInstance(environment.dataDir, { pid, startMark: findStartMark(pid), controlPlaneUrl, gatewayUrl });
     running.push({ stop: () => removeLocalInstance(environment.dataDir) });
     return { controlPlaneUrl, gatewayUrl, postgresAddress: postgres.address, owner, broken: breakage.promise, stop };
   } catch (error) {

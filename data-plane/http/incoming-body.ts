@@ -22,6 +22,8 @@ export class IncomingBody implements RequestBody {
   #maxBytes = Number.POSITIVE_INFINITY;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
+  /** Where a body that is read whole goes, and how much of it is there. */
+  #whole: { readonly buffer: Buffer; length: number } | null = null;
   #sink: ChunkSink | null = null;
   #failure: Error | null = null;
   #paused = false;
@@ -44,7 +46,10 @@ export class IncomingBody implements RequestBody {
 
   async read(maxBytes: number): Promise<Buffer> {
     const limit = Math.min(maxBytes, this.#maxBytes);
-    if (this.declaredBytes !== undefined && this.declaredBytes > limit) throw new BodyTooLarge(limit);
+    if (this.declaredBytes !== undefined) {
+      if (this.declaredBytes > limit) throw new BodyTooLarge(limit);
+      return this.#readDeclared(this.declaredBytes);
+    }
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of this.stream()) {
@@ -53,6 +58,26 @@ export class IncomingBody implements RequestBody {
       chunks.push(chunk);
     }
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);
+  }
+
+  /** Into one buffer as it comes, so that a large body is in memory once. */
+  async #readDeclared(bytes: number): Promise<Buffer> {
+    const whole = Buffer.allocUnsafeSlow(bytes);
+    let length = 0;
+    for (const chunk of this.#queue) length += chunk.copy(whole, length);
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.resume();
+    this.#whole = { buffer: whole, length };
+    while (!this.complete && !this.#failure) {
+      await new Promise<void>((wake) => {
+        this.#wakeReader = wake;
+      });
+    }
+    length = this.#whole.length;
+    this.#whole = null;
+    if (this.#failure) throw this.#failure;
+    return whole.subarray(0, length);
   }
 
   async *stream(): AsyncGenerator<Buffer> {
@@ -148,6 +173,13 @@ export class IncomingBody implements RequestBody {
     this.receivedBytes += native.byteLength;
     if (this.receivedBytes > this.#maxBytes) {
       this.#fail(new BodyTooLarge(this.#maxBytes));
+      return;
+    }
+    if (this.#whole) {
+      const piece = new Uint8Array(native).subarray(0, this.#whole.buffer.length - this.#whole.length);
+      this.#whole.buffer.set(piece, this.#whole.length);
+      this.#whole.length += piece.length;
+      if (last) this.#wake();
       return;
     }
     // The native memory is reused as soon as this callback returns.

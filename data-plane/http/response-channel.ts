@@ -46,7 +46,7 @@ export class ResponseChannel {
 
   readonly #native: HttpResponse;
   /** A response to HEAD: headers as for GET, no body. */
-  readonly #headOnly: boolean;
+  readonly headOnly: boolean;
   #totalBytes: number | undefined;
   /** What a known-length response could not hand over yet: uWebSockets keeps nothing of a refused chunk. */
   #held: Buffer[] | null = null;
@@ -54,7 +54,7 @@ export class ResponseChannel {
 
   constructor(native: HttpResponse, headOnly: boolean) {
     this.#native = native;
-    this.#headOnly = headOnly;
+    this.headOnly = headOnly;
   }
 
   get closed(): boolean {
@@ -78,7 +78,7 @@ export class ResponseChannel {
 
   /**
    * Sends everything at once; the body's buffer may be reused after the call.
-   * @param body Null only for a status that {@link forbidsBody}: no length is sent with it.
+   * @param body Null only for a status that {@link forbidsBody}, or for HEAD: no length is sent with it.
    * @param reportedLength Content-Length of an answer to HEAD, when it is known without the body.
    */
   send(head: ResponseHead, body: string | Uint8Array | null, reportedLength?: number): void {
@@ -87,8 +87,8 @@ export class ResponseChannel {
     this.ended = true;
     this.#native.cork(() => {
       this.#writeHead(head);
-      if (this.#headOnly || body === null) {
-        this.#endWithoutBody(this.#headOnly ? (reportedLength ?? bytesOf(body)) : null);
+      if (this.headOnly || body === null) {
+        this.#endWithoutBody(this.headOnly ? (reportedLength ?? bytesOf(body)) : null);
       } else {
         this.bodyBytes = bytesOf(body) ?? 0;
         this.#native.end(body, this.closeAfter);
@@ -103,8 +103,8 @@ export class ResponseChannel {
    */
   start(head: ResponseHead, totalBytes: number | undefined, first: Uint8Array | null = null): boolean {
     if (this.closed || this.started) return true;
-    if (this.#headOnly || totalBytes === 0) {
-      this.send(head, this.#headOnly ? null : "", totalBytes);
+    if (this.headOnly || totalBytes === 0) {
+      this.send(head, this.headOnly ? null : "", totalBytes);
       return true;
     }
     this.started = true;

@@ -35,7 +35,9 @@ export async function writeServiceResponse(
   const { head, contentLength } = toHead(response, options);
   const body = response.body;
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) {
-    channel.send(head, forbidsBody(response.status) ? null : (body ?? ""), contentLength);
+    // A service that makes no body for HEAD does not know its length either.
+    const hasNone = forbidsBody(response.status) || (body === null && channel.headOnly);
+    channel.send(head, hasNone ? null : (body ?? ""), contentLength);
     return;
   }
   if (forbidsBody(response.status)) channel.send(head, null);

@@ -1,124 +1,116 @@
-/** Serves a {@link Service}-like function over HTTP/1.1, for the standalone form. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { BodyAborted, BodyTooLarge, type RequestBody, type ServiceRequest, type ServiceResponse } from "../service.ts";
+/** Serves requests over HTTP/1.1, for the standalone form: one service, no projects, nobody in front. */
+import { IncomingBody } from "../http/incoming-body.ts";
+import { InFlight, openPort } from "../http/listen.ts";
+import { ReceivedRequest } from "../http/received-request.ts";
+import { ResponseChannel } from "../http/response-channel.ts";
+import {
+  App,
+  closeListenSocket,
+  type HttpRequest,
+  type HttpResponse,
+  type ListenSocket,
+  localPort,
+  type TemplatedApp,
+} from "../http/uws.ts";
+import { writeServiceResponse } from "../http/write-service-response.ts";
+import { BodyAborted, type ServiceRequest, type ServiceResponse } from "../service.ts";
 
 export type Handler = (request: ServiceRequest) => Promise<ServiceResponse>;
 
 export interface ListenAddress {
   readonly host: string;
+  /** 0 takes a free one. */
   readonly port: number;
   /** Path of a Unix socket; goes before host and port. */
   readonly unixSocket?: string | undefined;
 }
 
+export interface HttpServer {
+  /** @returns The port; 0 for a Unix socket. @throws When the address cannot be had. */
+  listen(address: ListenAddress): Promise<number>;
+  /** Takes no new connections and resolves when what is in flight is done, or after the deadline. */
+  close(deadlineMs: number): Promise<void>;
+}
+
 /** @param onFailure Told what the handler threw; the client gets a bare 500. */
-export function createHttpServer(handle: Handler, onFailure: (error: unknown) => void): Server {
-  return createServer((incoming, outgoing) => {
-    const controller = new AbortController();
-    outgoing.once("close", () => {
-      if (!outgoing.writableFinished) controller.abort();
-    });
-    handle(toServiceRequest(incoming, controller.signal)).then(
-      (response) => send(outgoing, incoming.method, response),
-      (error: unknown) => {
-        if (error instanceof BodyAborted) return;
-        onFailure(error);
-        if (!outgoing.headersSent) outgoing.writeHead(500, { "Content-Length": 0 }).end();
-      },
-    );
-  });
-}
+export function createHttpServer(handle: Handler, onFailure: (error: unknown) => void): HttpServer {
+  const app = App();
+  const inFlight = new InFlight();
+  let listening: ListenSocket | null = null;
+  app.any("/*", (response, request) => void serve(response, request));
 
-/** Resolves when the server listens; its port when it was asked for any (0). */
-export async function listen(server: Server, address: ListenAddress): Promise<number> {
-  await new Promise<void>((listening, failed) => {
-    server.once("error", failed);
-    const done = () => {
-      server.off("error", failed);
-      listening();
+  async function serve(native: HttpResponse, nativeRequest: HttpRequest): Promise<void> {
+    const { request, channel } = receive(native, nativeRequest);
+    inFlight.enter();
+    channel.onClosed = () => {
+      request.abort();
+      inFlight.leave();
     };
-    if (address.unixSocket !== undefined) server.listen(address.unixSocket, done);
-    else server.listen(address.port, address.host, done);
-  });
-  const bound = server.address();
-  return typeof bound === "object" && bound !== null ? bound.port : 0;
-}
-
-function toServiceRequest(incoming: IncomingMessage, signal: AbortSignal): ServiceRequest {
-  const url = incoming.url ?? "/";
-  const question = url.indexOf("?");
-  const headers: Record<string, string> = Object.create(null);
-  const raw = incoming.rawHeaders;
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = (raw[index] ?? "").toLowerCase();
-    const value = raw[index + 1] ?? "";
-    const before = headers[name];
-    headers[name] = before === undefined ? value : `${before}${name === "cookie" ? "; " : ", "}${value}`;
+    let answer: ServiceResponse;
+    try {
+      answer = await handle(request);
+    } catch (error) {
+      if (error instanceof BodyAborted) return;
+      onFailure(error);
+      answer = { status: 500, headers: [], body: "" };
+    }
+    if (channel.closed) return;
+    channel.closeAfter ||= request.body !== null && !request.body.complete;
+    request.body?.finish();
+    await writeServiceResponse(channel, answer, { extraHeaders: [], accept: () => true }).catch(onFailure);
   }
-  const declared = headers["content-length"];
-  const hasBody = headers["transfer-encoding"] !== undefined || (declared !== undefined && declared !== "0");
+
   return {
-    method: incoming.method ?? "GET",
-    path: question < 0 ? url : url.slice(0, question),
-    query: question < 0 ? "" : url.slice(question + 1),
-    headers,
-    body: hasBody ? new IncomingBody(incoming, declared === undefined ? undefined : Number(declared)) : null,
-    publicUrl: `http://${headers.host ?? "localhost"}`,
-    publicPath: "",
-    clientAddress: incoming.socket.remoteAddress ?? "",
-    requestId: headers["x-request-id"] ?? "",
-    signal,
+    async listen({ host, port, unixSocket }) {
+      listening = await (unixSocket === undefined ? openPort(app, port, host, false) : openSocket(app, unixSocket));
+      return unixSocket === undefined ? localPort(listening) : 0;
+    },
+    async close(deadlineMs) {
+      if (listening) closeListenSocket(listening);
+      listening = null;
+      await inFlight.idle(deadlineMs);
+      app.close();
+    },
   };
 }
 
-class IncomingBody implements RequestBody {
-  private readonly incoming: IncomingMessage;
-  readonly declaredBytes: number | undefined;
-
-  constructor(incoming: IncomingMessage, declaredBytes: number | undefined) {
-    this.incoming = incoming;
-    this.declaredBytes = declaredBytes;
-  }
-
-  async read(maxBytes: number): Promise<Buffer> {
-    if (this.declaredBytes !== undefined) {
-      if (this.declaredBytes > maxBytes) throw new BodyTooLarge(maxBytes);
-      return this.readDeclared(this.declaredBytes);
-    }
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of this.stream()) {
-      length += chunk.length;
-      if (length > maxBytes) throw new BodyTooLarge(maxBytes);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, length);
-  }
-
-  /** Into one buffer of the size told, so that a large body is in memory once. */
-  private async readDeclared(bytes: number): Promise<Buffer> {
-    const whole = Buffer.allocUnsafe(bytes);
-    let length = 0;
-    for await (const chunk of this.stream()) length += chunk.copy(whole, length);
-    return whole.subarray(0, length);
-  }
-
-  async *stream(): AsyncIterable<Buffer> {
-    try {
-      for await (const chunk of this.incoming) yield chunk as Buffer;
-    } catch (error) {
-      throw new BodyAborted("the client went away", { cause: error });
-    }
-  }
+function receive(
+  native: HttpResponse,
+  nativeRequest: HttpRequest,
+): { request: ReceivedRequest; channel: ResponseChannel } {
+  const headers: Record<string, string> = Object.create(null);
+  nativeRequest.forEach((name, value) => {
+    const before = headers[name];
+    headers[name] = before === undefined ? value : `${before}${name === "cookie" ? "; " : ", "}${value}`;
+  });
+  const method = nativeRequest.getCaseSensitiveMethod().toUpperCase();
+  const declared = headers["content-length"];
+  const hasBody = headers["transfer-encoding"] !== undefined || (declared !== undefined && declared !== "0");
+  const body = hasBody ? new IncomingBody(native, declared === undefined ? undefined : Number(declared)) : null;
+  const channel = new ResponseChannel(native, method === "HEAD");
+  native.onAborted(() => {
+    body?.abort();
+    channel.clientGone();
+  });
+  const request = new ReceivedRequest({
+    method,
+    path: nativeRequest.getUrl(),
+    query: nativeRequest.getQuery() ?? "",
+    headers,
+    body,
+    publicUrl: `http://${headers.host ?? "localhost"}`,
+    publicPath: "",
+    clientAddress: "",
+    requestId: headers["x-request-id"] ?? "",
+  });
+  return { request, channel };
 }
 
-function send(outgoing: ServerResponse, method: string | undefined, response: ServiceResponse): void {
-  const { status, statusText, headers, body } = response;
-  const flat: string[] = [];
-  for (const [name, value] of headers) flat.push(name, value);
-  const content = typeof body === "string" ? Buffer.from(body) : Buffer.isBuffer(body) ? body : null;
-  if (status !== 204 && method !== "HEAD") flat.push("Content-Length", String(content?.length ?? 0));
-  if (statusText === undefined) outgoing.writeHead(status, flat);
-  else outgoing.writeHead(status, statusText, flat);
-  outgoing.end(content ?? undefined);
+function openSocket(app: TemplatedApp, path: string): Promise<ListenSocket> {
+  return new Promise((resolve, reject) => {
+    app.listen_unix((socket) => {
+      if (socket) resolve(socket);
+      else reject(new Error(`the socket ${path} cannot be had`));
+    }, path);
+  });
 }

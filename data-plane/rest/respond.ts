@@ -236,8 +236,7 @@ export function complete(
 ): ServiceResponse {
   const headers: Header[] = [...draft.headers];
   if (!headers.some(([name]) => name.toLowerCase() === "vary")) headers.push(VARY);
-  if (schema !== null && config.schemas.length > 1)
-    headers.push(["Content-Profile", Buffer.from(schema).toString("latin1")]);
+  if (schema !== null && config.schemas.length > 1) headers.push(["Content-Profile", schema]);
   const { traceHeader } = config;
   const trace = traceHeader === null ? undefined : request.headers[traceHeader.toLowerCase()];
   if (traceHeader !== null && trace !== undefined) headers.push([traceHeader, trace]);

@@ -1,12 +1,11 @@
 /** One database behind an HTTP server of its own, with reloads, in-database configuration and an admin port. */
-import type { Server } from "node:http";
 import { pino } from "pino";
 import type { ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { ConnectionLost, type ProjectDatabases } from "../database/database.ts";
 import { adminHandler } from "./admin.ts";
 import { readStandaloneConfig } from "./database-config.ts";
 import type { StandaloneSettings } from "./environment.ts";
-import { createHttpServer, type Handler, listen } from "./http-server.ts";
+import { createHttpServer, type Handler } from "./http-server.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
 import { RELOADS } from "./service.ts";
 
@@ -31,6 +30,8 @@ export interface RunningStandalone {
 
 /** The layer below knows databases by project; this one has none, so any ref will do. */
 const ONLY_PROJECT = "standalone".padEnd(20, "x") as ProjectRef;
+/** Requests in flight get this long when the server is closed. */
+const CLOSE_MS = 10_000;
 const PINO_LEVELS = { crit: "fatal", error: "error", warn: "warn", info: "info", debug: "debug" } as const;
 
 export async function startStandalone(options: StandaloneOptions): Promise<RunningStandalone> {
@@ -86,20 +87,20 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
     return response;
   };
   const server = createHttpServer(handle, (error) => logger.error({ err: error }, "request failed"));
-  const port = await listen(server, {
+  const port = await server.listen({
     host: config.serverHost,
     port: config.serverPort,
     unixSocket: settings.unixSocket,
   });
   const admin = settings.admin === null ? null : createHttpServer(adminHandler(rest, database), () => {});
-  if (admin && settings.admin) await listen(admin, settings.admin);
+  if (admin && settings.admin) await admin.listen(settings.admin);
   logger.info({ port }, "listening");
 
   return {
     port,
     reload: () => rest.reload(),
     async close() {
-      await Promise.all([closeServer(server), admin ? closeServer(admin) : undefined]);
+      await Promise.all([server.close(CLOSE_MS), admin?.close(0)]);
       rest.close();
       await listener?.close();
       await databases.close();
@@ -116,11 +117,4 @@ function logResponse(
   if (status >= 500) logger.error(fields, "request");
   else if (status >= 400) logger.warn(fields, "request");
   else logger.info(fields, "request");
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((closed) => {
-    server.close(() => closed());
-    server.closeIdleConnections();
-  });
 }

@@ -76,9 +76,7 @@ export function chooseSchema(
 ): string {
   const header = method === "GET" || method === "HEAD" ? headers["accept-profile"] : headers["content-profile"];
   if (header === undefined) return schemas[0] ?? "";
-  // Header values travel as Latin-1; names of schemas are UTF-8.
-  const decoded = schemas.includes(header) ? header : Buffer.from(header, "latin1").toString("utf8");
-  if (schemas.includes(decoded)) return decoded;
+  if (schemas.includes(header)) return header;
   throw restError("PGRST106", {
     message: `Invalid schema: ${header}`,
     hint: `Only the following schemas are exposed: ${schemas.join(", ")}`,

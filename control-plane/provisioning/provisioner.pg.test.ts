@@ -54,9 +54,12 @@ describe("begin", () => {
   });
 
   test("of two that begin at the same moment exactly one wins", async () => {
-    await using instance = start(() => [step("work")]);
+    // The winner's work must not end before the other asks: a project that is ACTIVE again may be deleted.
+    const gate = Promise.withResolvers<void>();
+    await using instance = start(() => [{ name: "wait", run: () => gate.promise }]);
     const ref = await project("ACTIVE");
     const results = await Promise.allSettled([begin(instance, ref, "restart"), begin(instance, ref, "delete")]);
+    gate.resolve();
     expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   });
 

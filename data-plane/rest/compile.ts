@@ -402,7 +402,7 @@ class Compiler {
   private payloadRows(relation: Relation): PayloadRows {
     const { payload, preferences, action } = this.request;
     if (payload.kind !== "json") {
-      const mediaType = payload.kind === "unsupported" ? payload.mediaType : "this media type";
+      const mediaType = "mediaType" in payload ? payload.mediaType : "application/x-www-form-urlencoded";
       throw restError("PGRST102", { message: `Content-Type not acceptable: ${mediaType}` });
     }
     const names = this.query.columns ?? payload.keys ?? [];

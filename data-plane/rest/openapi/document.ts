@@ -256,7 +256,8 @@ function queryParameter(parameter: Parameter, schema: string): Json {
   const { name, required, variadic } = parameter;
   const type = shownType(parameter, schema);
   if (variadic) {
-    return { name, in: "query", required, collectionFormat: "multi", ...typeFields(swaggerType(type)) };
+    const items = queryType(type.endsWith("[]") ? type.slice(0, -2) : type);
+    return { name, in: "query", required, type: "array", collectionFormat: "multi", items };
   }
   return { name, in: "query", required, ...queryType(type) };
 }

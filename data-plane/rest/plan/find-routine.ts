@@ -105,7 +105,7 @@ function parameterList({ parameters }: Routine): string {
 }
 
 function ambiguous(candidates: readonly Routine[]): RestError {
-  const signatures = candidates.map(({ schema, name, parameters }) => {
+  const signatures = candidates.toSorted(compareRoutines).map(({ schema, name, parameters }) => {
     const list = parameters.map((parameter) => `${parameter.name} => ${parameter.type}`).join(", ");
     return `${schema}.${name}(${list})`;
   });
@@ -113,4 +113,10 @@ function ambiguous(candidates: readonly Routine[]): RestError {
     message: `Could not choose the best candidate function between: ${signatures.join(", ")}`,
     hint: "Try renaming the parameters or the function itself in the database so function overloading can be resolved",
   });
+}
+
+/** Fewest parameters first, then by their names and types. */
+function compareRoutines(left: Routine, right: Routine): number {
+  const text = ({ parameters }: Routine) => parameters.map(({ name, type }) => `${name}\0${type}`).join("\0");
+  return left.parameters.length - right.parameters.length || (text(left) < text(right) ? -1 : 1);
 }

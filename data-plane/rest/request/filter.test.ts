@@ -117,3 +117,13 @@ test("logic without a condition says what could have stood there", () => {
     }),
   );
 });
+
+test.each([
+  [")(", 'unexpected ")" expecting "("', 3],
+  ["(ord(id.eq.1),id.eq.2)", 'unexpected "d" expecting "("', 6],
+  ["(id.in.1,2,id.eq.3)", 'unexpected "1" expecting "("', 10],
+])("logic or=%s is refused where it goes wrong", (text, details, column) => {
+  expect(() => parseLogic("or", text)).toThrow(
+    expect.objectContaining({ details, message: `"failed to parse logic tree (${text})" (line 1, column ${column})` }),
+  );
+});

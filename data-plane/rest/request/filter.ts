@@ -170,16 +170,29 @@ export function parseLogic(operator: string, text: string): LogicTree {
   return parseWhole("logic tree", operator + text, parse, text);
 }
 
-const GROUP_HEAD = /(not\.)?(and|or)(?= *\()/y;
+const GROUP_WORD = /(?:not\.)?(?:and|or)/y;
 const PG_ARRAY = /\{[^{}]*\}(?=[,)]|$)/y;
 
+/** A column may be named as a group begins (`order`); only where no filter can be read it is a group. */
 function parseTree(cursor: Cursor, depth: number): LogicTree {
   const start = cursor.position;
-  const head = cursor.match(GROUP_HEAD);
-  if (head === null) {
-    cursor.position = start;
-    return parseLogicFilter(cursor);
+  const word = cursor.match(GROUP_WORD);
+  cursor.position = start;
+  if (word === null) return parseLogicFilter(cursor);
+  const attempt = new Cursor(cursor.text);
+  attempt.position = start;
+  try {
+    const filter = parseLogicFilter(attempt);
+    cursor.position = attempt.position;
+    return filter;
+  } catch (failure) {
+    if (!(failure instanceof ParseFailure)) throw failure;
   }
+  cursor.position += word.length;
+  return parseGroup(cursor, word, depth);
+}
+
+function parseGroup(cursor: Cursor, word: string, depth: number): LogicTree {
   if (depth >= MAX_DEPTH) cursor.fail(`at most ${MAX_DEPTH} levels of logic`);
   cursor.skipBlanks();
   if (!cursor.take("(")) cursor.fail('"("');
@@ -192,8 +205,8 @@ function parseTree(cursor: Cursor, depth: number): LogicTree {
   if (!cursor.take(")")) cursor.fail('","', '")"');
   return {
     kind: "group",
-    negated: head.startsWith("not."),
-    operator: head.endsWith("and") ? "and" : "or",
+    negated: word.startsWith("not."),
+    operator: word.endsWith("and") ? "and" : "or",
     members,
   };
 }

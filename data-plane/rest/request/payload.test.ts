@@ -94,6 +94,7 @@ test.each([
   expect(parsePayload(bytes, { contentType, hasColumns: false, forRoutine: true })).toEqual({
     kind: "raw",
     type,
+    mediaType: contentType,
     bytes,
   });
 });

@@ -11,7 +11,12 @@ export type Payload =
   /** Form fields in order; a repeated name is a repeated item. */
   | { readonly kind: "form"; readonly fields: readonly (readonly [name: string, value: string])[] }
   /** For functions with a single unnamed parameter. */
-  | { readonly kind: "raw"; readonly type: "text" | "xml" | "bytea"; readonly bytes: Buffer }
+  | {
+      readonly kind: "raw";
+      readonly type: "text" | "xml" | "bytea";
+      readonly mediaType: string;
+      readonly bytes: Buffer;
+    }
   | { readonly kind: "unsupported"; readonly mediaType: string };
 
 export interface JsonPayload {
@@ -72,11 +77,11 @@ export function parsePayload(bytes: Buffer, options: PayloadOptions): Payload {
     case "application/x-www-form-urlencoded":
       return options.forRoutine ? { kind: "form", fields: formFields(bytes) } : formAsObject(bytes);
     case "text/plain":
-      return { kind: "raw", type: "text", bytes };
+      return { kind: "raw", type: "text", mediaType: type, bytes };
     case "text/xml":
-      return { kind: "raw", type: "xml", bytes };
+      return { kind: "raw", type: "xml", mediaType: type, bytes };
     case "application/octet-stream":
-      return { kind: "raw", type: "bytea", bytes };
+      return { kind: "raw", type: "bytea", mediaType: type, bytes };
     default:
       return { kind: "unsupported", mediaType: type };
   }

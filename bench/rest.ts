@@ -4,6 +4,7 @@
  * short rounds on one cluster, so that each sees the same minutes of the machine.
  *
  * node bench/rest.ts [--seconds 4] [--rounds 3] [--connections 64] [--only <part of a scenario's name>]
+ *   [--profile <folder for a CPU profile of the gateway's process>]
  */
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +17,7 @@ import { createRestService } from "../data-plane/rest/service.ts";
 import { startTestCluster } from "../test/harness/cluster.ts";
 import { createTestProjectDatabase } from "../test/harness/project-database.ts";
 import { type LoadResult, runLoad } from "./rest/load.ts";
-import { createWorld, ITEMS, type Scenario, scenarios, serviceSnapshotOf } from "./rest/world.ts";
+import { createWorld, type Scenario, scenarios, serviceSnapshotOf } from "./rest/world.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "3" },
     connections: { type: "string", default: "64" },
     only: { type: "string", default: "" },
+    profile: { type: "string", default: "" },
   },
 });
 const seconds = Number(options.seconds);
@@ -46,7 +48,7 @@ for (const scenario of chosen) {
     plain: [],
   };
   for (let round = 0; round < rounds; round += 1) {
-    results.pgbench.push(runPgbench(statements));
+    results.pgbench.push(runPgbench(statements, scenario.keys));
     results.gateway.push(await load(gateway.port, scenario, `/projects/${world.projectRef}/rest/v1`));
     results.plain.push(await load(plain.port, scenario, "/rest/v1"));
   }
@@ -106,7 +108,7 @@ async function startServer(mode: "gateway" | "plain"): Promise<{ port: number; s
   const child = spawn(
     process.execPath,
     [
-      ...(process.env.PROF && mode === "gateway" ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof2"] : []),
+      ...(options.profile && mode === "gateway" ? ["--cpu-prof", `--cpu-prof-dir=${options.profile}`] : []),
       file,
       mode,
       JSON.stringify(world),
@@ -179,11 +181,11 @@ function recording(databases: ProjectDatabases, recorded: Statement[]): ProjectD
   };
 }
 
-/** The same statements with the same values as parameters; the first value of the second statement is what varies. */
-function runPgbench(statements: readonly Statement[]): number {
+/** The same statements with the same values as parameters; the first value of the second statement is what varies, from 1 to `keys`. */
+function runPgbench(statements: readonly Statement[], keys: number): number {
   const variables: string[] = [];
   const lines = [
-    `\\set key random(1, ${statements[1]?.values[0] && !isBody(statements[1]) ? ITEMS : 1})`,
+    `\\set key random(1, ${keys})`,
     "\\startpipeline",
   ];
   statements.forEach(({ text, values }, statement) => {
@@ -217,8 +219,4 @@ function runPgbench(statements: readonly Statement[]): number {
     },
   );
   return Number(/tps = ([\d.]+)/.exec(output)?.[1]);
-}
-
-function isBody({ values }: Statement): boolean {
-  return Buffer.isBuffer(values[0]);
 }

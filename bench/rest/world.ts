@@ -9,7 +9,8 @@ import type {
   ServiceSnapshot,
 } from "../../control-plane/client/config-snapshot.ts";
 
-export const ITEMS = 10_000;
+const ITEMS = 10_000;
+const OWNERS = 100;
 const USER = "00000000-0000-4000-8000-000000000001";
 const SECRET = "a secret of the benchmark that is long enough";
 
@@ -39,8 +40,8 @@ const SCHEMA = `
   create policy everybody on public.owners for select to authenticated using (true);
   create policy own on public.items to authenticated using (user_id = (select auth.uid()));
   create policy anybody on public.inbox for insert to authenticated with check (true);
-  insert into public.owners select n, 'owner ' || n from generate_series(1, 100) n;
-  insert into public.items select n, 1 + n % 100, '${USER}', 'item ' || n, n * 1.5 from generate_series(1, ${ITEMS}) n;
+  insert into public.owners select n, 'owner ' || n from generate_series(1, ${OWNERS}) n;
+  insert into public.items select n, 1 + n % ${OWNERS}, '${USER}', 'item ' || n, n * 1.5 from generate_series(1, ${ITEMS}) n;
   analyze public.owners, public.items;
 `;
 
@@ -145,6 +146,7 @@ export function scenarios(): readonly Scenario[] {
     {
       name: "one row by id",
       method: "GET",
+      keys: ITEMS,
       path: (turn) => `/items?id=eq.${1 + ((turn * 7919) % ITEMS)}&select=id,name,price`,
       body: null,
       status: 200,
@@ -152,13 +154,15 @@ export function scenarios(): readonly Scenario[] {
     {
       name: "100 rows with one embed",
       method: "GET",
-      path: (turn) => `/items?owner_id=eq.${1 + (turn % 100)}&select=id,name,price,owners(name)&order=id&limit=100`,
+      keys: OWNERS,
+      path: (turn) => `/items?owner_id=eq.${1 + (turn % OWNERS)}&select=id,name,price,owners(name)&order=id&limit=100`,
       body: null,
       status: 200,
     },
     {
       name: "insert of 1,000 rows",
       method: "POST",
+      keys: 1,
       path: () => "/inbox?columns=id,name,price,note,done",
       body: JSON.stringify(rows),
       status: 201,
@@ -169,6 +173,8 @@ export function scenarios(): readonly Scenario[] {
 export interface Scenario {
   readonly name: string;
   readonly method: string;
+  /** How many keys `path` goes through. */
+  readonly keys: number;
   readonly path: (turn: number) => string;
   readonly body: string | null;
   readonly status: number;

@@ -30,6 +30,8 @@ export interface RestDatabaseOptions {
   readonly config: RestConfig;
   /** What the database itself says of the configuration, read at every load. */
   readonly readDatabaseConfig: (database: ProjectDatabase) => Promise<Partial<RestConfig>>;
+  /** Waited for before a load, so that no change falls between what is loaded and what is listened to. */
+  readonly untilWatched: () => Promise<void>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly logger: RestLogger;
@@ -154,7 +156,8 @@ export class RestDatabase {
   }
 
   private async load(): Promise<Serving> {
-    const { database, readDatabaseConfig } = this.options;
+    const { database, readDatabaseConfig, untilWatched } = this.options;
+    await untilWatched();
     const fromDatabase = await readDatabaseConfig(database);
     const config = { ...this.ownConfig, ...fromDatabase };
     return this.servingOf(config, fromDatabase, await loadSchemaCache(database, config));

@@ -9,6 +9,7 @@ import { configOfProject, type RestConfig } from "./config.ts";
 import { readProjectConfig } from "./database-config.ts";
 import { InvalidEnvironment } from "./environment.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
+import { SchemaWatch } from "./schema-watch.ts";
 
 export interface RestServiceOptions {
   readonly databases: ProjectDatabases;
@@ -34,14 +35,15 @@ const CHECK_INTERVAL_MS = 30_000;
 /** Of a project whose cache is not loaded yet. */
 const BARE_PROJECT_BYTES = 20_000;
 
-/** Payloads of a notification that call for a reload; nothing stands for both. */
-export const RELOADS: readonly string[] = ["", "reload schema", "reload config"];
+/** A project not used for so long leaves the connection it listens on to one that has none. */
+const LISTENER_IDLE_MS = 30_000;
 
 interface ServedProject {
   readonly rest: RestDatabase;
+  /** Null where the settings name no channel. */
+  readonly watch: SchemaWatch | null;
   snapshot: ServiceSnapshot;
   lastUsed: number;
-  listener: Promise<{ close(): Promise<void> } | null>;
 }
 
 export function createRestService(options: RestServiceOptions): RestService {
@@ -50,7 +52,6 @@ export function createRestService(options: RestServiceOptions): RestService {
 
 class MultiTenantRest implements RestService {
   private readonly options: RestServiceOptions;
-  /** In order of use, longest unused first. */
   private readonly projects = new Map<ProjectRef, ServedProject>();
   private readonly timer: NodeJS.Timeout;
 
@@ -75,20 +76,20 @@ class MultiTenantRest implements RestService {
     const known = this.projects.get(snapshot.projectRef);
     if (known === undefined) return this.open(snapshot);
     known.lastUsed = this.options.now();
+    known.watch?.touch();
     if (known.snapshot !== snapshot) return this.update(known, snapshot);
     return known;
   }
 
   private update(known: ServedProject, snapshot: ServiceSnapshot): ServedProject {
+    // Requests may arrive with an older snapshot than the newest seen; nothing goes back.
+    if (snapshot.version < known.snapshot.version) return known;
     if (JSON.stringify(known.snapshot.database) !== JSON.stringify(snapshot.database)) {
       void this.drop(snapshot.projectRef);
       return this.open(snapshot);
     }
-    // Requests may arrive with an older snapshot than the newest seen; settings never go back.
-    if (snapshot.version >= known.snapshot.version) {
-      known.snapshot = snapshot;
-      known.rest.configure(configOfProject(snapshot));
-    }
+    known.snapshot = snapshot;
+    known.rest.configure(configOfProject(snapshot));
     return known;
   }
 
@@ -111,27 +112,38 @@ class MultiTenantRest implements RestService {
         return {};
       }
     };
-    const rest = new RestDatabase({ database, config, readDatabaseConfig, now, logger: projectLogger });
-    const project = { rest, snapshot, lastUsed: now(), listener: this.listen(snapshot, rest, config.channel) };
+    const { channel } = config;
+    const watch =
+      channel === null
+        ? null
+        : new SchemaWatch({
+            listen: (handlers) => databases.listen(projectRef, snapshot.database, channel, handlers),
+            onChange: () => rest.reload(),
+            onRefused: () => this.freeListener(),
+            now,
+            logger: projectLogger,
+          });
+    const rest = new RestDatabase({
+      database,
+      config,
+      readDatabaseConfig,
+      untilWatched: async () => watch?.settled(),
+      now,
+      logger: projectLogger,
+    });
+    const project: ServedProject = { rest, watch, snapshot, lastUsed: now() };
     this.projects.set(projectRef, project);
     this.shrink(projectRef);
     return project;
   }
 
-  /** Without a listener the cache still serves; it only misses changes until it is loaded anew. */
-  private async listen(snapshot: ServiceSnapshot, rest: RestDatabase, channel: string | null) {
-    if (channel === null) return null;
-    try {
-      return await this.options.databases.listen(snapshot.projectRef, snapshot.database, channel, {
-        onNotification: (payload) => {
-          if (RELOADS.includes(payload)) rest.reload();
-        },
-        onReconnect: () => rest.reload(),
-      });
-    } catch (error) {
-      this.options.logger.warn({ projectRef: snapshot.projectRef, error: String(error) }, "cannot listen for reloads");
-      return null;
-    }
+  /** Whoever was not asked for longest gives up its connection; the one that needs it tries again soon. */
+  private freeListener(): void {
+    let idlest: ServedProject | null = null;
+    for (const project of this.projects.values())
+      if (project.watch?.isListening && project.lastUsed < (idlest?.lastUsed ?? this.options.now() - LISTENER_IDLE_MS))
+        idlest = project;
+    void idlest?.watch?.pause();
   }
 
   private async drop(ref: ProjectRef): Promise<void> {
@@ -139,7 +151,7 @@ class MultiTenantRest implements RestService {
     if (!project) return;
     this.projects.delete(ref);
     project.rest.close();
-    await (await project.listener)?.close();
+    await project.watch?.close();
   }
 
   private dropUnused(): void {

@@ -7,7 +7,7 @@ import { readStandaloneConfig } from "./database-config.ts";
 import type { StandaloneSettings } from "./environment.ts";
 import { createHttpServer, type Handler } from "./http-server.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
-import { RELOADS } from "./service.ts";
+import { SchemaWatch } from "./schema-watch.ts";
 
 export interface StandaloneOptions {
   readonly settings: StandaloneSettings;
@@ -49,6 +49,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
   const database = databases.get(ONLY_PROJECT, address);
   const { settings } = options;
   const { config, databaseConfig } = settings;
+  const { channel } = config;
+  const watch =
+    channel === null
+      ? null
+      : new SchemaWatch({
+          listen: (handlers) => databases.listen(ONLY_PROJECT, address, channel, handlers),
+          onChange: () => rest.reload(),
+          now: Date.now,
+          logger,
+        });
   const rest = new RestDatabase({
     database,
     config,
@@ -62,26 +72,14 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
         return {};
       }
     },
+    untilWatched: async () => watch?.settled(),
     now: Date.now,
     logger,
   });
-  const listener =
-    config.channel === null
-      ? null
-      : await databases
-          .listen(ONLY_PROJECT, address, config.channel, {
-            onNotification: (payload) => {
-              if (RELOADS.includes(payload)) rest.reload();
-            },
-            onReconnect: () => rest.reload(),
-          })
-          .catch((error: unknown) => {
-            logger.warn({ error: String(error) }, "cannot listen for reloads");
-            return null;
-          });
   rest.warmUp().catch(() => {}); // told in the log; requests try again
 
   const handle: Handler = async (request) => {
+    watch?.touch();
     const response = await rest.handle(request);
     logResponse(logger, request, response.status);
     return response;
@@ -102,7 +100,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
     async close() {
       await Promise.all([server.close(CLOSE_MS), admin?.close(0)]);
       rest.close();
-      await listener?.close();
+      await watch?.close();
       await databases.close();
     },
   };

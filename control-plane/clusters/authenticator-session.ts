@@ -13,6 +13,11 @@ export interface AuthenticatorSession {
   readonly ref: string;
   /** Secret AUTHENTICATOR_PASSWORD. */
   readonly password: string;
+  /**
+   * Makes the stored password the login's again, when the server refuses it: a tenant can change it, and his API is
+   * down until it is set back. Then there is one more try.
+   */
+  readonly restorePassword?: () => Promise<void>;
   /** Becomes this role; null stays the login, which can read catalogs and nothing else. */
   readonly role: "supabase_auth_admin" | null;
   /** `pg_catalog` comes before it in any case. */
@@ -36,12 +41,27 @@ const PINNED_SETTINGS = {
 /** A tenant's code may hold the server up or send without end: neither holds up the control plane. */
 const TIMEOUT_MS = 10_000;
 const MAX_RECEIVED_BYTES = 8 * 1024 * 1024;
+const WRONG_PASSWORD = "28P01";
 
 /** Connects, and ends the session after `work`. @throws what pg throws: a DatabaseError, or a network error with a code. */
 export async function withAuthenticatorSession<T>(
-  { address, ref, password, role, searchPath }: AuthenticatorSession,
+  login: AuthenticatorSession,
   work: (session: pg.Client) => Promise<T>,
 ): Promise<T> {
+  const session = await connect(login).catch(async (error: unknown) => {
+    if (!login.restorePassword || !(error instanceof pg.DatabaseError) || error.code !== WRONG_PASSWORD) throw error;
+    await login.restorePassword();
+    return connect(login);
+  });
+  limitReceivedBytes(session, MAX_RECEIVED_BYTES, () => {});
+  try {
+    return await work(session);
+  } finally {
+    await session.end().catch(() => {});
+  }
+}
+
+async function connect({ address, ref, password, role, searchPath }: AuthenticatorSession): Promise<pg.Client> {
   const settings = { ...PINNED_SETTINGS, search_path: searchPath, ...(role ? { role } : {}) };
   const session = new pg.Client({
     host: address.host,
@@ -59,10 +79,5 @@ export async function withAuthenticatorSession<T>(
   });
   session.on("error", () => {}); // what is under way fails by itself
   await session.connect();
-  limitReceivedBytes(session, MAX_RECEIVED_BYTES, () => {});
-  try {
-    return await work(session);
-  } finally {
-    await session.end().catch(() => {});
-  }
+  return session;
 }

@@ -12,9 +12,9 @@ import {
   pauseProject,
   projectLeftovers,
   resumeProject,
-  terminateProjectSessions,
 } from "./project-database.ts";
-import { dropProjectRoles, ensureProjectRoles, setAuthenticatorPassword, setUserPassword } from "./project-roles.ts";
+import { dropProjectRoles, ensureProjectRoles, setAuthenticatorPassword } from "./project-roles.ts";
+import { terminateProjectSessions } from "./project-sessions.ts";
 import { dropUnusedTemplates, ensureTemplate, type Template } from "./template.ts";
 
 const passwords = { userPassword: "user-password", authenticatorPassword: "authenticator-password" };
@@ -107,15 +107,39 @@ for (const major of [15, 17, 18] as const) {
       expect(await projectLeftovers(admin, ref)).toEqual([]);
     });
 
-    test("passwords are stored as verifiers, and a new one replaces the old", async () => {
+    test("passwords are stored as verifiers, and are set again over what the tenant has made of them", async () => {
       const ref = refOf("b");
       await create(ref);
-      await setUserPassword(admin, ref, "second-password");
-      await setAuthenticatorPassword(admin, ref, "third-password");
+      const tenant = await login(ref, "user");
+      await tenant.query(`alter role current_user password 'his-own'; set role project_${ref}_authenticator;
+        alter role current_user password null; reset role`);
+      await tenant.end();
       await expect(login(ref, "user")).rejects.toMatchObject({ code: "28P01" });
-      await (await login(ref, "user", "second-password")).end();
+      await expect(login(ref, "authenticator")).rejects.toMatchObject({ code: "28P01" });
+      await ensureProjectRoles(admin, ref, roles, passwords);
+      await (await login(ref, "user")).end();
+      await (await login(ref, "authenticator")).end();
+      await setAuthenticatorPassword(admin, ref, "third-password");
       await (await login(ref, "authenticator", "third-password")).end();
-      await expect(setUserPassword(admin, ref, "quote'; drop role x")).resolves.toBeUndefined();
+      await expect(setAuthenticatorPassword(admin, ref, "quote'; drop role x")).resolves.toBeUndefined();
+      await drop(ref);
+    });
+
+    test("an open transaction of the tenant's that has changed a login holds up neither a pause nor a password", async () => {
+      const ref = refOf("k");
+      await create(ref);
+      const hold = async () => {
+        const tenant = await login(ref, "user");
+        tenant.on("error", () => {});
+        await tenant.query(`begin; alter role current_user password 'held-password';
+          set local role project_${ref}_authenticator; alter role current_user password 'held-password'`);
+      };
+      await hold();
+      await setAuthenticatorPassword(admin, ref, passwords.authenticatorPassword);
+      await (await login(ref, "authenticator")).end();
+      await hold();
+      await pauseProject(admin, ref);
+      await expect(login(ref, "user")).rejects.toThrow(/not permitted to log in/);
       await drop(ref);
     });
 

@@ -3,6 +3,7 @@ import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
 import { withoutHolders } from "./locks.ts";
 import { projectAuthenticatorName, projectDatabaseName, projectUserName, REPLICATION_ROLE } from "./names.ts";
+import { alterLogins, terminateSessions } from "./project-sessions.ts";
 import { databaseExists, type Template } from "./template.ts";
 
 /** Client backends of both logins together; superusers and the replication login's walsenders are not counted. */
@@ -11,7 +12,6 @@ const CONNECTION_LIMIT = 60;
 const OBJECT_IN_USE = "55006";
 const DUPLICATE_DATABASE = "42P04";
 const CREATE_ATTEMPTS = 5;
-const TERMINATE_TIMEOUT_MS = 10_000;
 
 /**
  * Copies the template and opens the copy to exactly the project's two logins and the replication login. Idempotent: an
@@ -88,27 +88,27 @@ export async function grantProject(session: pg.ClientBase, ref: string, roles: C
  */
 export async function pauseProject(client: pg.ClientBase, ref: string): Promise<void> {
   const database = projectDatabaseName(ref);
-  await client.query(`/* pauseProject */
+  await alterLogins(
+    client,
+    ref,
+    `/* pauseProject */
     alter role ${projectUserName(ref)} nologin;
     alter role ${projectAuthenticatorName(ref)} nologin;
-    revoke connect on database ${database} from ${REPLICATION_ROLE};`);
+    revoke connect on database ${database} from ${REPLICATION_ROLE};`,
+  );
   await terminateSessions(client, database);
 }
 
 /** The opposite of {@link pauseProject}. Idempotent. */
 export async function resumeProject(client: pg.ClientBase, ref: string): Promise<void> {
-  await client.query(`/* resumeProject */
+  await alterLogins(
+    client,
+    ref,
+    `/* resumeProject */
     grant connect on database ${projectDatabaseName(ref)} to ${REPLICATION_ROLE};
     alter role ${projectUserName(ref)} login;
-    alter role ${projectAuthenticatorName(ref)} login;`);
-}
-
-/**
- * Ends all sessions that are not a superuser's, walsenders and their temporary slots included; new ones may come at
- * once, unless the project is paused. Enough for "restart".
- */
-export async function terminateProjectSessions(client: pg.ClientBase, ref: string): Promise<void> {
-  await terminateOnce(client, projectDatabaseName(ref));
+    alter role ${projectAuthenticatorName(ref)} login;`,
+  );
 }
 
 /**
@@ -132,26 +132,6 @@ export async function dropProjectDatabase(client: pg.ClientBase, ref: string): P
     { catalog: "pg_database", name: database },
     `/* dropProjectDatabase */ drop database if exists ${database} with (force)`,
   );
-}
-
-async function terminateSessions(client: pg.ClientBase, database: string): Promise<void> {
-  const deadline = Date.now() + TERMINATE_TIMEOUT_MS;
-  for (;;) {
-    const left = await terminateOnce(client, database);
-    if (left === 0) return;
-    if (Date.now() > deadline) throw new Error(`${left} sessions of ${database} do not end`);
-    await new Promise((resume) => setTimeout(resume, 10));
-  }
-}
-
-/** @returns how many sessions were told to end. */
-export async function terminateOnce(client: pg.ClientBase, database: string): Promise<number> {
-  const { rowCount } = await client.query(
-    `/* terminateOnce */ select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
-     where a.datname = $1 and not r.rolsuper`,
-    [database],
-  );
-  return rowCount ?? 0;
 }
 
 /**

@@ -3,7 +3,7 @@ import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
 import { withoutHolders } from "./locks.ts";
 import { API_ROLES, projectAuthenticatorName, projectUserName, SERVICE_OWNER_ROLES } from "./names.ts";
-import { terminateOnce } from "./project-database.ts";
+import { alterLogins, terminateOnce } from "./project-sessions.ts";
 import { scramVerifier } from "./scram.ts";
 import type { ConnectToDatabase } from "./template.ts";
 
@@ -49,8 +49,10 @@ export async function ensureProjectRoles(
   const inherit = explicit ? "with inherit true" : "";
   const noInherit = explicit ? "with inherit false, set true" : "";
   const powerless = "login nosuperuser nocreaterole nocreatedb noreplication";
-  // Several statements in one simple query are one transaction.
-  await client.query(`/* ensureProjectRoles */
+  await alterLogins(
+    client,
+    ref,
+    `/* ensureProjectRoles */
     do $do$ begin
       if not exists (select from pg_roles where rolname = '${user}') then create role ${user}; end if;
       if not exists (select from pg_roles where rolname = '${authenticator}') then create role ${authenticator}; end if;
@@ -66,21 +68,15 @@ export async function ensureProjectRoles(
     alter role ${authenticator} set statement_timeout = '8s';
     alter role ${authenticator} set lock_timeout = '8s';
     alter role ${authenticator} set idle_in_transaction_session_timeout = '60s';
-    alter role ${authenticator} set temp_file_limit = '${ROLE_LIMITS.tempFileLimit}';`);
+    alter role ${authenticator} set temp_file_limit = '${ROLE_LIMITS.tempFileLimit}';`,
+  );
 }
 
-/** New password of `project_<ref>_user`; open sessions go on. */
-export async function setUserPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
-  await setPassword(client, projectUserName(ref), password);
-}
-
-/** New password of `project_<ref>_authenticator`; the services need it in their snapshot at once. */
+/** For when the tenant has given the services' login another password than the stored one; open sessions go on. */
 export async function setAuthenticatorPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
-  await setPassword(client, projectAuthenticatorName(ref), password);
-}
-
-async function setPassword(client: pg.ClientBase, role: string, password: string): Promise<void> {
-  await client.query(`/* setPassword */ alter role ${role} password '${await scramVerifier(password)}'`);
+  const verifier = await scramVerifier(password);
+  const authenticator = projectAuthenticatorName(ref);
+  await alterLogins(client, ref, `/* setAuthenticatorPassword */ alter role ${authenticator} password '${verifier}'`);
 }
 
 /** How often another tenant may get in between with a grant to the role before the drop gives up. */

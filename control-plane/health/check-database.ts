@@ -25,9 +25,7 @@ const SERVICE_SCHEMAS = [
   "supalove",
 ];
 
-export async function checkDatabase(
-  login: Pick<AuthenticatorSession, "address" | "ref" | "password">,
-): Promise<DatabaseHealth> {
+export async function checkDatabase(login: Omit<AuthenticatorSession, "role" | "searchPath">): Promise<DatabaseHealth> {
   const startedAt = performance.now();
   const looked = withAuthenticatorSession({ ...login, role: null, searchPath: "pg_catalog" }, async (session) => {
     await session.query("/* checkDatabase */ select 1");

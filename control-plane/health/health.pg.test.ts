@@ -91,6 +91,13 @@ describe("health", () => {
     expect(await healthOf(project)).toMatchObject({ status: "NOT_RUNNING", database: null, services: [] });
   });
 
+  test("a login whose password the tenant has changed is let in again by the check that finds it out", async () => {
+    await using project = await disposable();
+    const login = `project_${project.ref}_authenticator`;
+    await sql(project, `set role ${login}; alter role current_user password 'his own'`);
+    expect(await healthOf(project)).toMatchObject({ status: "HEALTHY", database: { reachable: true } });
+  });
+
   test("a database that the services cannot enter is unreachable, with PostgreSQL's reason", async () => {
     await using project = await disposable();
     const [row] = await plane.database.query<{ clusterId: string }>(

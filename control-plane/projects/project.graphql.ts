@@ -168,7 +168,10 @@ builder.mutationFields((t) => {
     }),
     pauseProject: lifecycle("pause", "Stops serving and closes its connections; the data stays."),
     resumeProject: lifecycle("resume", "Serves a paused project again."),
-    restartProject: lifecycle("restart", "Ends its connections and makes services read everything anew."),
+    restartProject: lifecycle(
+      "restart",
+      "Ends its connections, gives its logins the stored passwords again and makes services read everything anew.",
+    ),
     deleteProject: lifecycle("delete", "Deletes the database, roles and secrets for good; also a FAILED project."),
     retryProject: t.field({
       type: ProjectType,

@@ -1,5 +1,6 @@
 /** What a feature needs to work in the database of a project that runs. */
-import type { ClusterAddress } from "../clusters/cluster-connections.ts";
+import type { AuthenticatorSession } from "../clusters/authenticator-session.ts";
+import { setAuthenticatorPassword } from "../clusters/project-roles.ts";
 import type { GraphqlContext } from "../context.ts";
 import { Conflict } from "../errors.ts";
 import type { ProjectRow } from "./project-row.ts";
@@ -10,16 +11,22 @@ export function runningOn({ state, clusterId }: Pick<ProjectRow, "state" | "clus
   return clusterId;
 }
 
-/** Where the services' login of a running project connects to. @throws {Conflict} as {@link runningOn}. */
+/**
+ * How to log in to a running project as its services do. Should the tenant have given that login another password, the
+ * stored one is set again, which lets the services back in as well. @throws {Conflict} as {@link runningOn}.
+ */
 export async function findAuthenticatorLogin(
   context: Pick<GraphqlContext, "database" | "vault" | "clusters">,
   project: Pick<ProjectRow, "ref" | "state" | "clusterId">,
-): Promise<{ ref: string; address: ClusterAddress; password: string }> {
+): Promise<Omit<AuthenticatorSession, "role" | "searchPath">> {
   const clusterId = runningOn(project);
   const [password, address] = await Promise.all([
     context.vault.get(context.database, project.ref, "AUTHENTICATOR_PASSWORD"),
     context.clusters.address(clusterId),
   ]);
   if (password === null) throw new Conflict("the project has no database yet");
-  return { ref: project.ref, address, password };
+  const { ref } = project;
+  const restorePassword = () =>
+    context.clusters.withAdmin(clusterId, (client) => setAuthenticatorPassword(client, ref, password));
+  return { ref, address, password, restorePassword };
 }

@@ -139,6 +139,45 @@ describe("pause, resume, restart", () => {
   });
 });
 
+describe("a tenant that has changed the passwords of his logins", () => {
+  async function lockOut(ref: string): Promise<void> {
+    const tenant = await connect(ref);
+    await tenant.query(`alter role current_user password 'his own'; set role project_${ref}_authenticator;
+      alter role current_user password 'his own'; reset role`);
+    await tenant.end();
+    for (const login of ["POSTGRES", "AUTHENTICATOR"] as const)
+      await expect(connect(ref, login)).rejects.toMatchObject({ code: "28P01" });
+  }
+  const untilAllEnter = async (ref: string) => {
+    await house.untilSettled(ref, "ACTIVE");
+    for (const login of ["POSTGRES", "AUTHENTICATOR"] as const) await (await connect(ref, login)).end();
+  };
+
+  test("a restart sets them again", async () => {
+    const ref = await house.createProject();
+    await lockOut(ref);
+    await house.begin(ref, "restart");
+    await untilAllEnter(ref);
+  });
+
+  test("pause and resume set them again", async () => {
+    const ref = await house.createProject();
+    await lockOut(ref);
+    await house.begin(ref, "pause");
+    await house.untilSettled(ref, "PAUSED");
+    await house.begin(ref, "resume");
+    await untilAllEnter(ref);
+  });
+
+  test("a retry sets them again", async () => {
+    const ref = await house.createProject();
+    await lockOut(ref);
+    await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+    await house.retry(ref);
+    await untilAllEnter(ref);
+  });
+});
+
 describe("delete", () => {
   test("leaves nothing, though somebody is connected and holds a replication slot", async () => {
     const ref = await house.createProject();

@@ -12,9 +12,9 @@ import {
   grantProject,
   pauseProject,
   resumeProject,
-  terminateProjectSessions,
 } from "../../clusters/project-database.ts";
 import { dropProjectRoles, ensureProjectRoles } from "../../clusters/project-roles.ts";
+import { terminateProjectSessions } from "../../clusters/project-sessions.ts";
 import type { Database } from "../../database.ts";
 import type { Logger } from "../../logger.ts";
 import { insertProjectUser } from "../../project-users/insert-user.ts";
@@ -56,10 +56,15 @@ const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly
     { name: "contents", run: () => project.fill() },
   ],
   pause: (project) => [{ name: "close", run: () => project.onCluster(pauseProject) }],
-  resume: (project) => [{ name: "open", run: () => project.onCluster(resumeProject) }],
+  // A tenant can give his logins other passwords and timeouts: both bring them back to what is stored.
+  resume: (project) => [
+    { name: "roles", run: () => project.ensureRoles() },
+    { name: "open", run: () => project.onCluster(resumeProject) },
+  ],
   restart: (project) => [
-    { name: "end-sessions", run: () => project.onCluster(terminateProjectSessions) },
-    { name: "open", run: () => project.onCluster(resumeProject) }, // limits the tenant changed are restored as well
+    { name: "roles", run: () => project.ensureRoles() },
+    { name: "end-sessions", run: () => project.onCluster(terminateProjectSessions) }, // of whoever came by another password
+    { name: "open", run: () => project.onCluster(resumeProject) },
   ],
   delete: (project) => [
     { name: "database", run: () => project.dropDatabase() },

@@ -6,7 +6,7 @@
  * node bench/rest.ts [--seconds 4] [--rounds 3] [--connections 64] [--only <part of a scenario's name>]
  *   [--profile <folder for a CPU profile of the gateway's process>]
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,7 @@ import { createRestService } from "../data-plane/rest/service.ts";
 import { startTestCluster } from "../test/harness/cluster.ts";
 import { createTestProjectDatabase } from "../test/harness/project-database.ts";
 import { type LoadResult, runLoad } from "./rest/load.ts";
+import { requestsOf, startServer } from "./rest/serve.ts";
 import { createWorld, type Scenario, scenarios, serviceSnapshotOf } from "./rest/world.ts";
 
 const { values: options } = parseArgs({
@@ -36,8 +37,9 @@ const folder = mkdtempSync(join(tmpdir(), "supalove-bench-"));
 const cluster = await startTestCluster();
 const project = await createTestProjectDatabase(cluster.url);
 const world = await createWorld(project.projectRef, project.address, project.userUrl);
-const gateway = await startServer("gateway");
-const plain = await startServer("plain");
+const profiling = options.profile ? ["--cpu-prof", `--cpu-prof-dir=${options.profile}`] : [];
+const gateway = await startServer("gateway", [world], profiling);
+const plain = await startServer("plain", [world]);
 
 const chosen = scenarios().filter(({ name }) => name.includes(options.only));
 for (const scenario of chosen) {
@@ -88,40 +90,8 @@ function median(numbers: readonly number[]): number {
 }
 
 function load(port: number, scenario: Scenario, prefix: string): Promise<LoadResult> {
-  const body = scenario.body === null ? null : Buffer.from(scenario.body);
-  const headers = [
-    "Host: localhost",
-    `apikey: ${world.anonKey}`,
-    `Authorization: Bearer ${world.userToken}`,
-    "Accept: application/json",
-    ...(body === null ? [] : ["Content-Type: application/json", `Content-Length: ${body.length}`]),
-  ].join("\r\n");
-  const request = (turn: number) => {
-    const head = Buffer.from(`${scenario.method} ${prefix}${scenario.path(turn)} HTTP/1.1\r\n${headers}\r\n\r\n`);
-    return body === null ? head : Buffer.concat([head, body]);
-  };
+  const request = requestsOf(world, scenario, prefix);
   return runLoad({ port, connections, seconds, request, expectedStatus: scenario.status });
-}
-
-async function startServer(mode: "gateway" | "plain"): Promise<{ port: number; stop(): void }> {
-  const file = join(import.meta.dirname, "rest/under-test.ts");
-  const child = spawn(
-    process.execPath,
-    [
-      ...(options.profile && mode === "gateway" ? ["--cpu-prof", `--cpu-prof-dir=${options.profile}`] : []),
-      file,
-      mode,
-      JSON.stringify(world),
-    ],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stdout.once("data", (text: Buffer) => resolve(Number(text.toString())));
-    child.once("exit", () => reject(new Error(`${mode} did not start`)));
-  });
-  return { port, stop: () => child.kill() };
 }
 
 /** The statements that the REST service sends for the scenario's request, with their values. */
@@ -184,10 +154,7 @@ function recording(databases: ProjectDatabases, recorded: Statement[]): ProjectD
 /** The same statements with the same values as parameters; the first value of the second statement is what varies, from 1 to `keys`. */
 function runPgbench(statements: readonly Statement[], keys: number): number {
   const variables: string[] = [];
-  const lines = [
-    `\\set key random(1, ${keys})`,
-    "\\startpipeline",
-  ];
+  const lines = [`\\set key random(1, ${keys})`, "\\startpipeline"];
   statements.forEach(({ text, values }, statement) => {
     let sql = text.replaceAll(/\s+/g, " ");
     values.forEach((value, index) => {

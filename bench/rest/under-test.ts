@@ -1,7 +1,7 @@
 /**
  * A server for the benchmark, in a process of its own. First argument: `gateway` (gateway and REST service as npm start
  * runs them) or `plain` (what one would write by hand for just these requests: uWebSockets.js and pg). Second: the
- * world, as JSON. Prints its port when it listens.
+ * worlds, as a JSON array, of which `plain` serves the first. Prints its port when it listens.
  */
 import { jwtVerify } from "jose";
 import pg from "pg";
@@ -12,27 +12,27 @@ import { createRestService } from "../../data-plane/rest/service.ts";
 import { createGateway } from "../../gateway/server.ts";
 import { gatewaySnapshotOf, serviceSnapshotOf, type World } from "./world.ts";
 
-const [mode, worldText = "{}"] = process.argv.slice(2);
-const world = JSON.parse(worldText) as World;
-if (mode === "gateway") await serveGateway();
-else servePlain();
+const [mode, worldsText = "[]"] = process.argv.slice(2);
+const worlds = JSON.parse(worldsText) as World[];
+if (mode === "gateway") await serveGateway(worlds);
+else servePlain(worlds[0] as World);
 
-async function serveGateway(): Promise<void> {
+async function serveGateway(served: readonly World[]): Promise<void> {
   const silent = { info() {}, warn() {}, error: console.error };
-  const databases = createProjectDatabases({ maxConnections: 10 });
+  const databases = createProjectDatabases({ maxConnections: Math.max(10, 3 * served.length) });
   const rest = createRestService({ databases, now: Date.now, logger: silent });
-  const service = serviceSnapshotOf(world);
-  const snapshot = gatewaySnapshotOf(world);
+  const services = new Map(served.map((world) => [world.projectRef, serviceSnapshotOf(world)]));
+  const snapshots = new Map(served.map((world) => [world.projectRef, gatewaySnapshotOf(world)]));
   const gateway = createGateway({
     configs: {
-      peek: () => snapshot,
-      get: async () => snapshot,
+      peek: (ref) => snapshots.get(ref),
+      get: async (ref) => snapshots.get(ref) ?? null,
       peekByHost: () => null,
       getByHost: async () => null,
       onChange: () => () => {},
     },
     localServices: createLocalServices({
-      configs: { peek: () => service, get: async () => service },
+      configs: { peek: (ref) => services.get(ref), get: async (ref) => services.get(ref) ?? null },
       services: { rest: rest.handle },
     }),
     publicUrl: "http://localhost",
@@ -44,7 +44,7 @@ async function serveGateway(): Promise<void> {
 }
 
 /** One row, 100 rows with their owners, and an insert; nothing is configurable and nothing else is understood. */
-function servePlain(): void {
+function servePlain(world: World): void {
   const { host, port, user, password, database } = world.database;
   const pool = new pg.Pool({ host, port, user, password, database, max: 10 });
   const secret = Buffer.from(serviceSnapshotOf(world).jwt.secret);

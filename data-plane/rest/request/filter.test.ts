@@ -108,6 +108,12 @@ test("a column whose name begins like an operator is a column", () => {
   });
 });
 
+test("blanks may follow an array within logic", () => {
+  expect(parseLogic("or", "(a.like(any).{x*,y*} , b.eq.1)")).toMatchObject({
+    members: [{ operation: { value: { text: "{x*,y*}" } } }, { field: { name: "b" } }],
+  });
+});
+
 test("logic without a condition says what could have stood there", () => {
   expect(() => parseLogic("or", "()")).toThrow(
     expect.objectContaining({

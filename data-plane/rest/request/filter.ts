@@ -171,7 +171,7 @@ export function parseLogic(operator: string, text: string): LogicTree {
 }
 
 const GROUP_WORD = /(?:not\.)?(?:and|or)/y;
-const PG_ARRAY = /\{[^{}]*\}(?=[,)]|$)/y;
+const PG_ARRAY = /\{[^{}]*\}(?= *(?:[,)]|$))/y;
 
 /** A column may be named as a group begins (`order`); only where no filter can be read it is a group. */
 function parseTree(cursor: Cursor, depth: number): LogicTree {

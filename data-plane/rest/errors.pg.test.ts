@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createRestWorld, type RestProject, type RestWorld } from "../../test/harness/rest-world.ts";
-import { signToken } from "./testing/world.ts";
+import { signToken } from "./testing/request.ts";
 
 let world: RestWorld;
 let project: RestProject;

@@ -5,7 +5,7 @@ let world: RestWorld;
 let project: RestProject;
 beforeAll(async () => {
   world = await createRestWorld(inject("clusterUrl"));
-  project = await world.createProject({ txEnd: "rollback" });
+  project = await world.createProject({ settings: { txEnd: "rollback" } });
 });
 afterAll(() => world?.close());
 

@@ -5,7 +5,7 @@ let world: RestWorld;
 let project: RestProject;
 beforeAll(async () => {
   world = await createRestWorld(inject("clusterUrl"));
-  project = await world.createProject({ schemas: ["public", "museum"] });
+  project = await world.createProject({ settings: { schemas: ["public", "museum"] } });
 });
 afterAll(() => world?.close());
 

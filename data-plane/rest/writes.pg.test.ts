@@ -6,7 +6,7 @@ let world: RestWorld;
 let project: RestProject;
 beforeAll(async () => {
   world = await createRestWorld(inject("clusterUrl"));
-  project = await world.createProject({ txEnd: "rollback-allow-override" });
+  project = await world.createProject({ settings: { txEnd: "rollback-allow-override" } });
 });
 afterAll(() => world?.close());
 
@@ -372,7 +372,7 @@ describe("the end of the transaction", () => {
   });
 
   test("tx is ignored where the setting does not allow it", async () => {
-    const other = await world.createProject({ txEnd: "commit" });
+    const other = await world.createProject({ settings: { txEnd: "commit" } });
     const answer = await other.call("POST /keyless", { prefer: "tx=rollback", body: { n: 1 } });
     expect(answer.headers["preference-applied"] ?? "").not.toContain("tx");
     expect(await other.rows("GET /keyless")).toEqual([{ n: 1 }]);

@@ -33,7 +33,32 @@ create table public.shipments (
   target int constraint shipments_target references public.places
 );
 create table public.nodes (id int primary key, parent_id int references public.nodes);
+-- Views: of a table, of a view, of both sides of a relationship; one that is kept; one that cannot be written to.
 create view public.cheap_books as select id, title as name, author_id, price from public.books where price < 10;
+create view public.bargains as select id as number, name, author_id as by from public.cheap_books where price < 6;
+create view public.book_authors as
+  select book.id as book_id, book.title, author.id as author_id, author.name
+  from public.books book join public.authors author on author.id = book.author_id;
+create materialized view public.tag_counts as select tag_id, count(*)::int as books from public.book_tags group by tag_id with no data;
+
+-- Text to search in.
+create domain public.search_words as tsvector;
+create domain public.search_index as public.search_words;
+create table public.articles (id int primary key, headline text, words tsvector, indexed public.search_index, published boolean);
+insert into public.articles
+  select id, headline, to_tsvector('english', headline), to_tsvector('english', headline), published
+  from (values
+    (1, 'Monsters in space', true), (2, 'Ducts and dreams', false), (3, 'Letters of transit', null)
+  ) as rows (id, headline, published);
+
+-- Names that need quotes wherever they stand.
+create table public."odd ,.()" ("a b" int primary key, "c""d" int, "ключ 🔑" text);
+insert into public."odd ,.()" values (1, 2, 'яблоко');
+create table public.empty (id int primary key);
+
+-- A partitioned table, whose partitions are not served.
+create table public.parcels (id int, town text, author_id int references public.authors) partition by list (town);
+create table public.parcels_of_oslo partition of public.parcels for values in ('Oslo');
 
 insert into public.authors values (1, 'Ada', 1815, '{Countess,Enchantress}'), (2, 'Bo', null, '{}'), (3, 'Cy', 1970, '{C}');
 insert into public.author_profiles values (1, 'wrote notes');
@@ -46,7 +71,9 @@ insert into public.tags values (1, 'old'), (2, 'new'), (3, 'unused');
 insert into public.book_tags values (1, 1), (1, 2), (2, 1);
 insert into public.places values (1, 'Oslo'), (2, 'Rome');
 insert into public.shipments values (1, 1, 2), (2, 2, null);
-insert into public.nodes values (1, null), (2, 1), (3, 1);
+insert into public.nodes values (1, null), (2, 1), (3, 1), (4, 3);
+refresh materialized view public.tag_counts;
+insert into public.parcels values (1, 'Oslo', 1);
 
 -- For writes.
 create type public.mood as enum ('good', 'bad');

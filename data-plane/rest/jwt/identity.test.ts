@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { projectSnapshot } from "../../auth/testing/snapshot.ts";
 import { configOfProject, type RestConfig, type VerificationKeys } from "../config.ts";
-import { signToken } from "../testing/world.ts";
+import { signToken } from "../testing/request.ts";
 import { Authenticator } from "./identity.ts";
 
 const SECRET = "a secret of at least 32 characters";

@@ -1,12 +1,14 @@
 /** A project served by the real thing, for tests: its own database, the REST service, and requests as plain calls. */
-import { createHmac } from "node:crypto";
 import pg from "pg";
 import type { DatabaseAddress, RestSettings, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
 import { projectSnapshot } from "../../auth/testing/snapshot.ts";
 import type { ProjectDatabases } from "../../database/database.ts";
 import { createProjectDatabases } from "../../database/project-databases.ts";
-import type { ServiceRequest, ServiceResponse } from "../../service.ts";
+import type { ServiceResponse } from "../../service.ts";
 import { createRestService, type RestService } from "../service.ts";
+import { signToken, toServiceRequest } from "./request.ts";
+
+export { signToken, toServiceRequest };
 
 export interface TestResponse {
   readonly status: number;
@@ -87,50 +89,6 @@ export async function createTestWorld(
       await owner.end();
     },
   };
-}
-
-/** HS256. */
-export function signToken(
-  claims: Readonly<Record<string, unknown>>,
-  secret: string,
-  header = { alg: "HS256" },
-): string {
-  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const signed = `${encode(header)}.${encode(claims)}`;
-  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
-}
-
-export function toServiceRequest(
-  method: string,
-  target: string,
-  headers: Readonly<Record<string, string>>,
-  body: unknown,
-): ServiceRequest {
-  const question = target.indexOf("?");
-  const bytes = body === undefined ? null : bytesOf(body);
-  return {
-    method,
-    path: question < 0 ? target : target.slice(0, question),
-    query: question < 0 ? "" : target.slice(question + 1),
-    headers: Object.assign(Object.create(null), headers),
-    body: bytes && {
-      declaredBytes: bytes.length,
-      read: async () => bytes,
-      async *stream() {
-        yield bytes;
-      },
-    },
-    publicUrl: "http://localhost",
-    publicPath: "",
-    clientAddress: "127.0.0.1",
-    requestId: "test",
-    signal: new AbortController().signal,
-  };
-}
-
-function bytesOf(body: unknown): Buffer {
-  if (Buffer.isBuffer(body)) return body;
-  return Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
 }
 
 function toTestResponse({ status, statusText, headers, body }: ServiceResponse): TestResponse {

@@ -17,6 +17,10 @@ import type { Viewer } from "./viewer.ts";
 /** The parts that all requests of an instance share. */
 export interface Services {
   readonly database: Database;
+  /**
+   * A few connections for gateways and services alone: whatever people do with the others, config snapshots are served.
+   */
+  readonly configDatabase: Database;
   readonly events: Events;
   readonly vault: Vault;
   readonly configSnapshots: ConfigSnapshots;

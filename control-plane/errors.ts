@@ -13,6 +13,8 @@ export const ERROR_CODES = {
   CONFLICT: "The present state does not allow it, or the name is taken.",
   PROJECT_BUSY: "Another operation runs on the project; try again when it has ended.",
   RATE_LIMITED: "Too many attempts; `extensions.retryAfterSeconds` says when to try again.",
+  TOO_MANY_REQUESTS:
+    "Too many operations of the viewer or its address are under way, or too many of its subscriptions open; `extensions.retryAfterSeconds`, and `Retry-After` with status 429 where nothing has run.",
   UNSUPPORTED: "This installation cannot do it (yet).",
   QUERY_TOO_LARGE: "The document is too deep, too wide or too complex.",
   SQL_ERROR: "The statement failed; PostgreSQL's own fields are in `extensions`.",
@@ -81,6 +83,12 @@ export class ProjectBusy extends UserError {
 export class RateLimited extends UserError {
   constructor(retryAfterSeconds: number, message = "too many attempts, try again later") {
     super("RATE_LIMITED", message, { retryAfterSeconds });
+  }
+}
+
+export class TooManyRequests extends UserError {
+  constructor(message = "too many operations are under way", retryAfterSeconds = 1) {
+    super("TOO_MANY_REQUESTS", message, { retryAfterSeconds });
   }
 }
 

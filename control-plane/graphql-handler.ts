@@ -5,10 +5,11 @@ import { GraphQLError, type GraphQLSchema, parse } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import { authenticate } from "./accounts/authenticate.ts";
 import type { GraphqlContext, Services } from "./context.ts";
-import { RateLimited, UserError } from "./errors.ts";
+import { TooManyRequests, UserError } from "./errors.ts";
 import { exceededLimit, MAX_BODY_BYTES, MAX_TOKENS, type Operation, rootFields } from "./graphql-limits.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import { asRefusal, createAddressPlaces, limitOperations, limitSubscriptions } from "./operation-limits.ts";
 
 /** What the HTTP server knows of a request. */
 export interface RequestScope {
@@ -30,10 +31,9 @@ export type GraphqlHandler = (request: IncomingMessage, response: ServerResponse
 interface ServerContext {
   readonly scope: RequestScope;
   readonly nodeResponse: ServerResponse;
+  /** The response is a stream from here on: it is no operation under way any more. */
+  readonly onStream: () => void;
 }
-
-/** Of one account or service; anonymous ones have none. */
-const MAX_SUBSCRIPTIONS_OF_ONE = 100;
 
 export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHandler {
   const { services, dashboardOrigins } = options;
@@ -56,16 +56,51 @@ export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHan
       ...services,
       ...scope,
       request,
-      viewer: await authenticate(request, { database: services.database, dashboardOrigins, now: services.now }),
+      viewer: await authenticate(request, {
+        database: services.database,
+        configDatabase: services.configDatabase,
+        dashboardOrigins,
+        now: services.now,
+      }),
       setCookie: (header) => nodeResponse.appendHeader("set-cookie", header),
     }),
-    plugins: [limitDocuments(options.schema), limitSubscriptions(), observe(options.metrics)],
+    plugins: [
+      limitDocuments(options.schema),
+      limitSubscriptions(),
+      limitOperations(),
+      endRequestWithStream(),
+      observe(options.metrics),
+    ],
   });
 
+  const takeAddressPlace = createAddressPlaces();
   return (request, response, scope) =>
     scopes.run(scope, async () => {
-      await yoga(request, response, { scope, nodeResponse: response });
+      const giveBack = takeAddressPlace(scope.clientAddress, request.headers.authorization);
+      if (!giveBack) return refuse(response, scope);
+      response.once("close", giveBack);
+      await yoga(request, response, { scope, nodeResponse: response, onStream: giveBack });
     });
+}
+
+/** Before the body is read and the credential is looked up: whoever floods costs nothing of that. */
+function refuse(response: ServerResponse, { logger }: RequestScope): void {
+  logger.info("a request was refused: too many of its address are under way");
+  const { message, extensions } = asRefusal(new TooManyRequests("too many requests of this address are under way"));
+  const { http: _http, ...rest } = extensions;
+  response
+    .writeHead(429, { "content-type": "application/json", "retry-after": String(rest.retryAfterSeconds) })
+    .end(JSON.stringify({ errors: [{ message, extensions: rest }] }));
+}
+
+function endRequestWithStream(): Plugin {
+  return {
+    onSubscribe: ({ args }) => ({
+      onSubscribeResult({ result }) {
+        if (isAsyncIterable(result)) (args.contextValue as unknown as ServerContext).onStream();
+      },
+    }),
+  };
 }
 
 /**
@@ -108,35 +143,6 @@ function limitDocuments(schema: GraphQLSchema): Plugin {
     onSubscribe({ args, setResultAndStopExecution }) {
       const error = exceededLimit(schema, args as Operation);
       if (error) setResultAndStopExecution({ errors: [error] });
-    },
-  };
-}
-
-/** Each open subscription holds a connection and costs reads: nobody holds many of an instance. */
-function limitSubscriptions(): Plugin {
-  const open = new Map<string, number>();
-  return {
-    onSubscribe({ args, setResultAndStopExecution }) {
-      const actor = actorOf(args.contextValue as unknown as GraphqlContext);
-      const count = open.get(actor) ?? 0;
-      if (count >= MAX_SUBSCRIPTIONS_OF_ONE) {
-        const { code, message, details } = new RateLimited(60, "too many subscriptions are open");
-        setResultAndStopExecution({ errors: [new GraphQLError(message, { extensions: { ...details, code } })] });
-        return;
-      }
-      open.set(actor, count + 1);
-      const close = () => {
-        const left = (open.get(actor) ?? 1) - 1;
-        if (left > 0) open.set(actor, left);
-        else open.delete(actor);
-      };
-      return {
-        onSubscribeResult({ result }) {
-          if (isAsyncIterable(result)) return { onEnd: close };
-          close();
-        },
-        onSubscribeError: close,
-      };
     },
   };
 }

@@ -218,7 +218,7 @@ test("one account holds at most a hundred subscriptions, and gets one back for e
   const open = Array.from({ length: 100 }, () => client.subscribe(document));
   await Promise.all(open.map((stream) => stream.next()));
   const oneMore = () => client.subscribe(document).next();
-  expect((await oneMore()).value.errors[0].extensions.code).toBe("RATE_LIMITED");
+  expect((await oneMore()).value.errors[0].extensions.code).toBe("TOO_MANY_REQUESTS");
   const somebodyElse = plane.client(owner.token).subscribe(document);
   expect((await somebodyElse.next()).value.errors).toEqual([]);
   await open[0]?.return(undefined);

@@ -73,6 +73,10 @@ export interface ControlPlane {
 
 const DEFAULT_FIRST_CLUSTER = { name: "first", capacity: 10_000, publicHost: null, publicPort: null };
 const DEFAULT_MAX_PROJECTS = 1_000;
+/** Above what one viewer may have under way at once (operation-limits.ts). */
+const DEFAULT_DATABASE_CONNECTIONS = 24;
+/** Lookups are batched and share their reads: few are ever busy. */
+const CONFIG_DATABASE_CONNECTIONS = 3;
 const CLOSE_GRACE_MS = 5_000;
 
 /**
@@ -146,9 +150,9 @@ function createServices(
 ): Services {
   const { databaseUrl, logger, now = Date.now } = options;
   const onIdleError = (error: Error) => onBrokenConnection({ err: error }, "an idle database connection broke");
-  const database = new Database(
-    createPool({ databaseUrl, maxConnections: options.maxDatabaseConnections ?? 10, onIdleError }),
-  );
+  const connect = (maxConnections: number) => new Database(createPool({ databaseUrl, maxConnections, onIdleError }));
+  const database = connect(options.maxDatabaseConnections ?? DEFAULT_DATABASE_CONNECTIONS);
+  const configDatabase = connect(CONFIG_DATABASE_CONNECTIONS);
   const vault = createVault(options.masterKeys);
   const clusters = new ClusterConnections({
     getAddress: (clusterId) => getClusterAddress(database, vault, clusterId),
@@ -167,6 +171,7 @@ function createServices(
   const shared = createSharedRuntime({ database, vault, clusters, passwordHashing: passwords, now });
   return {
     database,
+    configDatabase,
     events,
     vault,
     clusters,
@@ -179,7 +184,7 @@ function createServices(
     signInLimits: createSignInLimits(now),
     sqlRuns: createRunPlaces(),
     configSnapshots: createConfigSnapshots({
-      database,
+      database: configDatabase,
       events,
       logger,
       vault,
@@ -216,5 +221,6 @@ async function closeServices(services: Services, events: PostgresEvents): Promis
   await services.provisioner.stop();
   await services.passwords.close();
   await services.clusters.close();
+  await services.configDatabase.close();
   await services.database.close();
 }

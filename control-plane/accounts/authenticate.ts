@@ -1,5 +1,6 @@
 /** From a request's headers to its viewer: a bearer token of any kind, or the dashboard's session cookie. */
 import type { Audience } from "../client/config-snapshot.ts";
+import type { Services } from "../context.ts";
 import type { Queryable } from "../database.ts";
 import { Forbidden, Unauthenticated } from "../errors.ts";
 import type { AccountViewer, ServiceViewer, Viewer } from "../viewer.ts";
@@ -7,10 +8,8 @@ import { CLIENT_HEADER, isOwnOrigin } from "./same-origin.ts";
 import { readSessionCookie } from "./sessions.ts";
 import { hashToken, tokenKind } from "./tokens.ts";
 
-export interface AuthenticateOptions {
-  readonly database: Queryable;
+export interface AuthenticateOptions extends Pick<Services, "database" | "configDatabase" | "now"> {
   readonly dashboardOrigins: readonly string[];
-  readonly now: () => number;
 }
 
 /**
@@ -55,7 +54,10 @@ function bearerToken(authorization: string): string {
   return /^Bearer\s+(\S+)$/i.exec(authorization)?.[1] ?? "";
 }
 
-async function findViewer(token: string, { database, now }: AuthenticateOptions): Promise<Viewer | null> {
+async function findViewer(
+  token: string,
+  { database, configDatabase, now }: AuthenticateOptions,
+): Promise<Viewer | null> {
   const hash = hashToken(token);
   switch (tokenKind(token)) {
     case "session":
@@ -63,7 +65,7 @@ async function findViewer(token: string, { database, now }: AuthenticateOptions)
     case "accessToken":
       return findAccessTokenViewer(database, hash, now());
     case "service":
-      return findServiceViewer(database, hash);
+      return findServiceViewer(configDatabase, hash);
     default:
       return null;
   }

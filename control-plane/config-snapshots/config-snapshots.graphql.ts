@@ -73,14 +73,14 @@ function atMost(field: string, names: readonly string[]): readonly string[] {
 
 /** The feed outlives its request, and carries credentials: a token that was replaced or deleted gets nothing more. */
 function whileTokenIsValid<Value>(
-  { database }: GraphqlContext,
+  { configDatabase }: GraphqlContext,
   viewer: ServiceViewer,
   values: AsyncIterableIterator<Value>,
 ): AsyncIterableIterator<Value> {
   return {
     async next() {
       const result = await values.next();
-      if (result.done || (await isServiceTokenValid(database, viewer))) return result;
+      if (result.done || (await isServiceTokenValid(configDatabase, viewer))) return result;
       await values.return?.();
       throw new Unauthenticated("the service token was revoked");
     },

@@ -132,6 +132,16 @@ const RELATIONS = `/* introspectRelations */
   where relation.relkind in ('r', 'v', 'm', 'f', 'p') and not relation.relispartition and schema.nspname = any($1)
   order by schema.nspname, relation.relname`;
 
+/** Joins `identity.sequence` of an identity column; `attribute` is its row. */
+const IDENTITY_SEQUENCE = `left join lateral (
+    select dependency.objid as sequence from pg_catalog.pg_depend dependency
+    where attribute.attidentity <> '' and dependency.refclassid = 'pg_catalog.pg_class'::regclass
+      and dependency.refobjid = attribute.attrelid and dependency.refobjsubid = attribute.attnum
+      and dependency.classid = 'pg_catalog.pg_class'::regclass and dependency.deptype = 'i'
+    limit 1
+  ) identity on true`;
+const NEXT_OF_IDENTITY = `'nextval(' || pg_catalog.quote_literal(identity.sequence::regclass) || '::regclass)'`;
+
 /**
  * Columns of the exposed relations. A column's default comes before its domain's; identity columns take the next value
  * of their sequence; what a generated column computes is no default.
@@ -144,7 +154,7 @@ const COLUMNS = `/* introspectColumns */ ${BASE_TYPES}
       then nullif(coalesce(nullif(attribute.atttypmod, -1), base.type_modifier, -1), -1) - 4 end as max_length,
     not (attribute.attnotnull or (type.typtype = 'd' and type.typnotnull)) as nullable,
     case
-      when attribute.attidentity <> '' then 'nextval(' || pg_catalog.quote_literal(identity.sequence::regclass) || '::regclass)'
+      when attribute.attidentity <> '' then ${NEXT_OF_IDENTITY}
       when attribute.attgenerated = '' then pg_catalog.pg_get_expr(expression.adbin, expression.adrelid)
     end as default_expression,
     type.typdefault as domain_default,
@@ -157,13 +167,7 @@ const COLUMNS = `/* introspectColumns */ ${BASE_TYPES}
   join pg_catalog.pg_type type on type.oid = attribute.atttypid
   left join base_types base on base.oid = attribute.atttypid
   left join pg_catalog.pg_attrdef expression on expression.adrelid = attribute.attrelid and expression.adnum = attribute.attnum
-  left join lateral (
-    select dependency.objid as sequence from pg_catalog.pg_depend dependency
-    where attribute.attidentity <> '' and dependency.refclassid = 'pg_catalog.pg_class'::regclass
-      and dependency.refobjid = attribute.attrelid and dependency.refobjsubid = attribute.attnum
-      and dependency.classid = 'pg_catalog.pg_class'::regclass and dependency.deptype = 'i'
-    limit 1
-  ) identity on true
+  ${IDENTITY_SEQUENCE}
   left join (
     select enumtypid, array_agg(enumlabel::text order by enumsortorder) as labels from pg_catalog.pg_enum group by enumtypid
   ) labels on labels.enumtypid = coalesce(base.base, attribute.atttypid)
@@ -174,10 +178,13 @@ const COLUMNS = `/* introspectColumns */ ${BASE_TYPES}
 /** Names of the columns of base tables that views of the exposed schemas may show: by relation and number. */
 const BASE_COLUMNS = `/* introspectBaseColumns */
   select attribute.attrelid as relation, attribute.attnum::int4 as number, attribute.attname::text as name,
-    case when attribute.attidentity = '' and attribute.attgenerated = ''
-      then pg_catalog.pg_get_expr(expression.adbin, expression.adrelid) end as default_expression
+    case
+      when attribute.attidentity <> '' then ${NEXT_OF_IDENTITY}
+      when attribute.attgenerated = '' then pg_catalog.pg_get_expr(expression.adbin, expression.adrelid)
+    end as default_expression
   from pg_catalog.pg_attribute attribute
   left join pg_catalog.pg_attrdef expression on expression.adrelid = attribute.attrelid and expression.adnum = attribute.attnum
+  ${IDENTITY_SEQUENCE}
   where attribute.attnum > 0 and not attribute.attisdropped and attribute.attrelid = any($1::oid[])`;
 
 const KEYS = `/* introspectKeys */

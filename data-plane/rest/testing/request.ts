@@ -7,7 +7,7 @@ export function toServiceRequest(
   method: string,
   target: string,
   headers: Readonly<Record<string, string>>,
-  body: unknown,
+  body?: unknown,
 ): ServiceRequest {
   const question = target.indexOf("?");
   const bytes = body === undefined ? null : bytesOf(body);

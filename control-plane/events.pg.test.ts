@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createEvents, type PostgresEvents, type PublishedEvent } from "./events.ts";
 import { createLogger } from "./logger.ts";
+import { startSeverableProxy } from "./provisioning/testing/severable-proxy.ts";
 import { type ControlPlaneDatabase, createControlPlaneDatabase } from "./testing/fresh-database.ts";
 
 let fresh: ControlPlaneDatabase;
@@ -76,6 +77,26 @@ test("after a lost connection every reader is told to read again, and events flo
   await events.publish(fresh.database, config("lost", 1));
   expect((await stream.next()).value).toEqual(config("lost", 1));
   await stream.return();
+});
+
+test("a connection whose other end has gone without a word is noticed, replaced, and every reader told to read again", async () => {
+  const { hostname, port } = new URL(fresh.url);
+  await using proxy = await startSeverableProxy({ host: hostname, port: Number(port) });
+  const url = new URL(fresh.url);
+  url.port = String(proxy.port);
+  const beat = { heartbeatMs: 50, answerWithinMs: 500 };
+  const faraway = createEvents({ databaseUrl: url.href, logger: createLogger("silent"), ...beat });
+  await faraway.start();
+  const stream = faraway.subscribe(ofRef("far"));
+  await faraway.publish(fresh.database, config("far", 1));
+  expect((await stream.next()).value).toEqual(config("far", 1));
+  proxy.freeze();
+  await faraway.publish(fresh.database, config("far", 2)); // lost on the way
+  expect((await stream.next()).value).toEqual({ topic: "resync" });
+  await faraway.publish(fresh.database, config("far", 3));
+  expect((await stream.next()).value).toEqual(config("far", 3));
+  proxy.freeze();
+  await faraway.close(); // not held up by an end that nobody answers
 });
 
 test("closing ends every stream, and one opened later is over at once", async () => {

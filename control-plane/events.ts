@@ -3,6 +3,7 @@
  * nobody hears of what was rolled back, and PostgreSQL is the only coordination between instances. One LISTEN
  * connection an instance; after it was lost and is back, every subscriber gets `resync` and re-reads what it shows.
  */
+import type { Duplex } from "node:stream";
 import pg from "pg";
 import { clientConfig, type Queryable } from "./database.ts";
 import type { Logger } from "./logger.ts";
@@ -37,6 +38,9 @@ export interface Events {
 const CHANNEL = "supalove_events";
 /** Beyond this many unread events a subscriber has fallen behind: they are replaced by one `resync`. */
 const MAX_QUEUED_EVENTS = 1000;
+/** A peer that has gone without a FIN is found out by asking; TCP's own keepalive takes more than two hours. */
+const HEARTBEAT_MS = 5_000;
+const ANSWER_WITHIN_MS = 5_000;
 const FIRST_RECONNECT_MS = 100;
 const LAST_RECONNECT_MS = 10_000;
 
@@ -60,21 +64,30 @@ export interface PostgresEvents extends Events {
   close(): Promise<void>;
 }
 
-export function createEvents(options: { databaseUrl: string; logger: Logger }): PostgresEvents {
-  return new ListeningEvents(options.databaseUrl, options.logger);
+export interface EventsOptions {
+  readonly databaseUrl: string;
+  readonly logger: Logger;
+  /** How often the LISTEN connection is asked whether it is still there, and how long it may take to answer. */
+  readonly heartbeatMs?: number;
+  readonly answerWithinMs?: number;
+}
+
+export function createEvents(options: EventsOptions): PostgresEvents {
+  return new ListeningEvents({ heartbeatMs: HEARTBEAT_MS, answerWithinMs: ANSWER_WITHIN_MS, ...options });
 }
 
 class ListeningEvents implements PostgresEvents {
-  readonly #databaseUrl: string;
+  readonly #options: Required<EventsOptions>;
   readonly #logger: Logger;
   readonly #queues = new Set<EventQueue>();
   #client: pg.Client | null = null;
   #reconnect: NodeJS.Timeout | null = null;
+  #heartbeat: NodeJS.Timeout | null = null;
   #closed = false;
 
-  constructor(databaseUrl: string, logger: Logger) {
-    this.#databaseUrl = databaseUrl;
-    this.#logger = logger;
+  constructor(options: Required<EventsOptions>) {
+    this.#options = options;
+    this.#logger = options.logger;
   }
 
   get connected(): boolean {
@@ -99,18 +112,20 @@ class ListeningEvents implements PostgresEvents {
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#reconnect) clearTimeout(this.#reconnect);
+    if (this.#heartbeat) clearTimeout(this.#heartbeat);
     for (const queue of [...this.#queues]) queue.end();
     const client = this.#client;
     this.#client = null;
-    await client?.end().catch(() => undefined);
+    if (client) await this.#end(client);
   }
 
   async #connect(): Promise<void> {
     const client = new pg.Client({
-      ...clientConfig(this.#databaseUrl),
+      ...clientConfig(this.#options.databaseUrl),
       application_name: "supalove control plane events",
       keepAlive: true,
       connectionTimeoutMillis: 10_000,
+      query_timeout: this.#options.answerWithinMs,
     });
     // Registered before connecting: an error without a listener would end the process.
     client.on("error", (error) => this.#logger.warn({ err: error }, "the event connection failed"));
@@ -124,11 +139,31 @@ class ListeningEvents implements PostgresEvents {
       await client.connect();
       await client.query(`/* listenToEvents */ listen ${CHANNEL}`);
     } catch (error) {
-      await client.end().catch(() => undefined);
+      await this.#end(client);
       throw error;
     }
-    if (this.#closed) await client.end();
-    else this.#client = client;
+    if (this.#closed) return this.#end(client);
+    this.#client = client;
+    this.#beatLater(client);
+  }
+
+  #beatLater(client: pg.Client): void {
+    this.#heartbeat = setTimeout(async () => {
+      try {
+        await client.query("/* heartbeat */ select 1");
+        if (this.#client === client) this.#beatLater(client);
+      } catch (error) {
+        if (this.#client !== client) return;
+        this.#logger.warn({ err: error }, "the event connection does not answer");
+        destroy(client); // its end begins the reconnect
+      }
+    }, this.#options.heartbeatMs);
+  }
+
+  async #end(client: pg.Client): Promise<void> {
+    const impatience = setTimeout(() => destroy(client), this.#options.answerWithinMs);
+    await client.end().catch(() => undefined);
+    clearTimeout(impatience);
   }
 
   #scheduleReconnect(delayMs: number): void {
@@ -154,6 +189,11 @@ class ListeningEvents implements PostgresEvents {
     }
     for (const queue of this.#queues) queue.push(event);
   }
+}
+
+/** pg says good-bye and waits for an answer; a peer that is gone gives none. */
+function destroy(client: pg.Client): void {
+  (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy();
 }
 
 /** Hands events from the one connection to one reader, with a bounded memory. */

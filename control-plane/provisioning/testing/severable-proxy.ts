@@ -6,6 +6,8 @@ export interface SeverableProxy extends AsyncDisposable {
   /** Ends every connection and answers none. */
   sever(): void;
   mend(): void;
+  /** What is connected stays so and nothing passes any more, as when the other machine has lost its power. */
+  freeze(): void;
 }
 
 export async function startSeverableProxy(target: { host: string; port: number }): Promise<SeverableProxy> {
@@ -38,6 +40,12 @@ export async function startSeverableProxy(target: { host: string; port: number }
     },
     mend() {
       severed = false;
+    },
+    freeze() {
+      for (const socket of sockets) {
+        socket.unpipe();
+        socket.pause();
+      }
     },
     async [Symbol.asyncDispose]() {
       cut();

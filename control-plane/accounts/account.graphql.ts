@@ -161,7 +161,8 @@ builder.mutationFields((t) => ({
     },
   }),
   changePassword: t.boolean({
-    description: "Needs a session and the current password; ends all other sessions. Access tokens stay.",
+    description:
+      "Needs a session and the current password; ends all other sessions. Access tokens stay, as GitHub's and Supabase's do: revokeAccessToken.",
     args: { currentPassword: t.arg.string(), newPassword: t.arg.string() },
     resolve: async (_root, { currentPassword, newPassword }, context) => {
       await changePassword(context, requireSession(context), currentPassword, newPassword);

@@ -66,7 +66,7 @@ builder.mutationFields((t) => ({
   setAccountPassword: t.field({
     type: AccountType,
     description:
-      "Gives a person who has lost the password a new one, to be handed over; ends all sessions of the account. For the owner of the installation, in a session.",
+      "Gives a person who has lost the password a new one, to be handed over; ends all sessions of the account. Its access tokens stay. For the owner of the installation, in a session.",
     args: { accountId: t.arg.id(), newPassword: t.arg.string() },
     resolve: async (_root, { accountId, newPassword }, context) => {
       const account = await requireOther(context, accountId);

@@ -149,6 +149,68 @@ describe("a password", () => {
   });
 });
 
+describe("a password that the owner of the installation has set", () => {
+  const SET = "mutation S($id: ID!, $new: String!) { setAccountPassword(accountId: $id, newPassword: $new) { id } }";
+  const LOST = "old password";
+  const NEW = "handed over on paper";
+
+  async function person(email: string) {
+    const owner = await signedIn("first@example.com");
+    const passwordHash = await plane.controlPlane.services.passwords.hash(LOST);
+    const [row] = await plane.database.query<{ id: string }>(
+      "insert into accounts (email, password_hash) values ($1, $2) returning id",
+      [email, passwordHash],
+    );
+    return { id: row?.id ?? "", set: () => owner.data(SET, { id: row?.id, new: NEW }) };
+  }
+
+  /** Begins the attempt and stops it where the old password was found right. @returns lets it go on. */
+  async function heldAfterProof<T>(attempt: () => Promise<T>): Promise<() => Promise<T>> {
+    const { passwords } = plane.controlPlane.services;
+    const verify = passwords.verify.bind(passwords);
+    const [proved, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    passwords.verify = async (...args) => {
+      const isRight = await verify(...args);
+      proved.resolve();
+      await release.promise;
+      return isRight;
+    };
+    const outcome = attempt();
+    await proved.promise;
+    passwords.verify = verify;
+    return () => {
+      release.resolve();
+      return outcome;
+    };
+  }
+
+  test("ends all sessions of the account and leaves its access tokens", async () => {
+    const { set } = await person("lost@example.com");
+    const session = await signedIn("lost@example.com", LOST);
+    const { createAccessToken } = await session.data('mutation { createAccessToken(name: "CI") { token } }');
+    await set();
+    expect((await session.data("{ viewer { id } }")).viewer).toBeNull();
+    expect(await plane.client().code(SIGN_IN, { email: "lost@example.com", password: LOST })).toBe("UNAUTHENTICATED");
+    expect((await plane.client(createAccessToken.token).data("{ viewer { id } }")).viewer).not.toBeNull();
+    await signedIn("lost@example.com", NEW);
+  });
+
+  test("is not got around by a sign-in, or undone by a change, that has proved the old one a moment before", async () => {
+    const { set } = await person("race@example.com");
+    const session = await signedIn("race@example.com", LOST);
+    const change =
+      "mutation C($old: String!, $new: String!) { changePassword(currentPassword: $old, newPassword: $new) }";
+    const signIn = await heldAfterProof(() =>
+      plane.client().code(SIGN_IN, { email: "race@example.com", password: LOST }),
+    );
+    const changing = await heldAfterProof(() => session.code(change, { old: LOST, new: "one of his own" }));
+    await set();
+    const codes = [await signIn(), await changing()];
+    expect(codes).toEqual(["UNAUTHENTICATED", "INVALID_INPUT"]);
+    await signedIn("race@example.com", NEW);
+  });
+});
+
 describe("an access token", () => {
   test("has the form the Supabase CLI insists on, is shown once, notes its use, and can be revoked", async () => {
     const client = await signedIn("first@example.com");

@@ -413,8 +413,9 @@ class Compiler {
           message: `Could not find the '${name}' column of '${relation.name}' in the schema cache`,
         });
       }
-      const parse = column.domain === null ? null : (this.cache.findRepresentation(column.domain)?.fromJson ?? null);
-      return { name, type: column.type, parse, defaultExpression: column.defaultExpression };
+      const representation = column.domain === null ? null : this.cache.findRepresentation(column.domain);
+      const { toJson = null, fromJson: parse = null } = representation ?? {};
+      return { name, type: column.type, parse, format: toJson, defaultExpression: column.defaultExpression };
     });
     return {
       shape: payload.shape,

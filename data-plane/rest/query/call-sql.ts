@@ -47,6 +47,7 @@ export function callSql(writer: SqlWriter, routine: Routine, args: CallArguments
         name: column,
         type,
         parse: null,
+        format: null,
         defaultExpression: null,
       }));
       const rows = { shape: args.shape, columns, defaults: false, firstOnly: true };

@@ -9,6 +9,8 @@ export interface PayloadColumn {
   readonly type: string;
   /** Function that makes the column's domain of JSON; null when the type itself does. */
   readonly parse: QualifiedName | null;
+  /** Function that makes JSON of the column's domain, which `parse` takes back; null when the type itself does. */
+  readonly format: QualifiedName | null;
   /** Used for elements that lack the key, when wanted. */
   readonly defaultExpression: string | null;
 }
@@ -50,9 +52,11 @@ function withoutDefaults({ shape }: PayloadRows, body: string): string {
 
 /** Each element over an object of the defaults, so that keys it lacks are filled in. */
 function withDefaults({ shape, columns }: PayloadRows, body: string): string {
-  const pairs = columns.flatMap(({ name, defaultExpression }) =>
-    defaultExpression === null ? [] : [`${quoteLiteral(name)}, ${defaultExpression}`],
-  );
+  const pairs = columns.flatMap(({ name, type, parse, format, defaultExpression }) => {
+    if (defaultExpression === null) return [];
+    const value = parse && format ? `${quoteQualified(format)}((${defaultExpression})::${type})` : defaultExpression;
+    return [`${quoteLiteral(name)}, ${value}`];
+  });
   const defaults = `jsonb_build_object(${pairs.join(", ")})`;
   if (shape === "object") return `jsonb_to_record(${defaults} || ${body}::jsonb)`;
   const elements = `SELECT jsonb_agg(${defaults} || "element") FROM jsonb_array_elements(${body}::jsonb) AS "element"`;

@@ -43,6 +43,8 @@ export interface InstanceSettings {
   readonly version: string;
   /** Whether anybody may make an account; otherwise only the first one and people with an invitation. */
   readonly openSignUp: boolean;
+  /** Most organizations that one account may own; the owner of the installation any number. */
+  readonly maxOrganizationsPerAccount: number;
   /** Most projects that one organization may have. */
   readonly maxProjectsPerOrganization: number;
   /** Session cookies carry `Secure`: when the dashboard is reached by https. */

@@ -72,6 +72,12 @@ export const ENVIRONMENT = z
     SUPALOVE_OPEN_SIGNUP: flag
       .default(false)
       .describe("true lets anybody make an account; otherwise only the first one and people with an invitation."),
+    SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .default(20)
+      .describe("Most organizations that one account may own; the owner of the installation any number."),
     SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION: z.coerce
       .number()
       .int()

@@ -27,6 +27,7 @@ async function start(environment: Environment): Promise<void> {
     logger,
     version: readVersion(),
     openSignUp: environment.SUPALOVE_OPEN_SIGNUP,
+    maxOrganizationsPerAccount: environment.SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT,
     maxProjectsPerOrganization: environment.SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION,
     secureCookies: environment.SUPALOVE_SECURE_COOKIES,
     dashboardOrigins: environment.SUPALOVE_DASHBOARD_ORIGINS,

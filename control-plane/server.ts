@@ -38,6 +38,7 @@ export interface ControlPlaneOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   readonly openSignUp?: boolean;
+  readonly maxOrganizationsPerAccount?: number;
   readonly maxProjectsPerOrganization?: number;
   readonly secureCookies?: boolean;
   readonly dashboardOrigins?: readonly string[];
@@ -72,6 +73,7 @@ export interface ControlPlane {
 }
 
 const DEFAULT_FIRST_CLUSTER = { name: "first", capacity: 10_000, publicHost: null, publicPort: null };
+const DEFAULT_MAX_ORGANIZATIONS = 20;
 const DEFAULT_MAX_PROJECTS = 1_000;
 /** Above what one viewer may have under way at once (operation-limits.ts). */
 const DEFAULT_DATABASE_CONNECTIONS = 24;
@@ -165,6 +167,7 @@ function createServices(
   const settings: InstanceSettings = {
     version: options.version,
     openSignUp: options.openSignUp ?? false,
+    maxOrganizationsPerAccount: options.maxOrganizationsPerAccount ?? DEFAULT_MAX_ORGANIZATIONS,
     maxProjectsPerOrganization: options.maxProjectsPerOrganization ?? DEFAULT_MAX_PROJECTS,
     secureCookies: options.secureCookies ?? false,
   };

@@ -71,7 +71,7 @@ builder.mutationFields((t) => ({
     resolve: async (_root, { accountId, newPassword }, context) => {
       const account = await requireOther(context, accountId);
       checkNewPassword("newPassword", newPassword);
-      const passwordHash = await context.passwords.hash(newPassword);
+      const passwordHash = await context.passwords.hash(account.id, newPassword);
       await context.database.transaction(async (tx) => {
         await tx.query("/* setAccountPassword */ update accounts set password_hash = $2 where id = $1", [
           account.id,

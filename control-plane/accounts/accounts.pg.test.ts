@@ -156,7 +156,7 @@ describe("a password that the owner of the installation has set", () => {
 
   async function person(email: string) {
     const owner = await signedIn("first@example.com");
-    const passwordHash = await plane.controlPlane.services.passwords.hash(LOST);
+    const passwordHash = await plane.controlPlane.services.passwords.hash("test", LOST);
     const [row] = await plane.database.query<{ id: string }>(
       "insert into accounts (email, password_hash) values ($1, $2) returning id",
       [email, passwordHash],

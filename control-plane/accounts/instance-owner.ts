@@ -26,7 +26,7 @@ export async function ensureInstanceOwner(
   const email = parseEmail("email", input.email);
   const organizationName = parseName("organizationName", input.organizationName);
   checkNewPassword("password", input.password);
-  const passwordHash = await passwords.hash(input.password);
+  const passwordHash = await passwords.hash("instance owner", input.password);
   return database.transaction(async (tx) => {
     await lockSignUp(tx);
     if (await hasAccounts(tx)) return null;

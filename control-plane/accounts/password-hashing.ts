@@ -1,10 +1,11 @@
 /**
  * bcrypt in worker threads: one hash costs some 75 ms of CPU, which would stop every other request of the process.
  * Threads start on demand and end when idle; the queue is bounded, so that a flood of sign-ins is refused instead of
- * piling up.
+ * piling up, and shared fairly, so that the flood of one is not the wait of all.
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { FairQueue } from "../client/fair-queue.ts";
 import { InvalidInput, RateLimited } from "../errors.ts";
 
 /** 2^10 rounds: what Supabase's auth uses too. */
@@ -12,18 +13,19 @@ export const BCRYPT_COST = 10;
 const MIN_PASSWORD_LENGTH = 8;
 /** bcrypt reads no further; a longer password would be cut without a word. */
 const MAX_PASSWORD_BYTES = 72;
-const MAX_QUEUED_JOBS = 100;
+const QUEUE = { maxOfOne: 32, maxOfAll: 256 };
 const IDLE_TIMEOUT_MS = 30_000;
 const BUSY_RETRY_SECONDS = 5;
 
 /** A hash of no password anybody has, of the same cost: compared with when there is no account, so that it takes as long. */
 const UNKNOWN_ACCOUNT_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZQ8b7fFz1vVQm1yQpJrYQf2bY9xk5K";
 
+/** A `holder` is whose work it is: an address, an account or an organization. They take turns. */
 export interface PasswordHashing {
-  /** @throws {RateLimited} when too many wait already. */
-  hash(password: string): Promise<string>;
+  /** @throws {RateLimited} when too many of the holder's, or of all, wait already. */
+  hash(holder: string, password: string): Promise<string>;
   /** Takes the same time whether there is a hash or not; false for null. @throws {RateLimited} as above. */
-  verify(password: string, hash: string | null): Promise<boolean>;
+  verify(holder: string, password: string, hash: string | null): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -57,7 +59,7 @@ class WorkerPool implements PasswordHashing {
   readonly #maxThreads: number;
   readonly #idle: Worker[] = [];
   readonly #busy = new Map<Worker, QueuedJob>();
-  readonly #queue: QueuedJob[] = [];
+  readonly #queue = new FairQueue<QueuedJob>(QUEUE);
   #idleTimer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -65,12 +67,12 @@ class WorkerPool implements PasswordHashing {
     this.#maxThreads = maxThreads;
   }
 
-  async hash(password: string): Promise<string> {
-    return String(await this.#run({ kind: "hash", password, cost: BCRYPT_COST }));
+  async hash(holder: string, password: string): Promise<string> {
+    return String(await this.#run(holder, { kind: "hash", password, cost: BCRYPT_COST }));
   }
 
-  async verify(password: string, hash: string | null): Promise<boolean> {
-    const matches = await this.#run({ kind: "verify", password, hash: hash ?? UNKNOWN_ACCOUNT_HASH });
+  async verify(holder: string, password: string, hash: string | null): Promise<boolean> {
+    const matches = await this.#run(holder, { kind: "verify", password, hash: hash ?? UNKNOWN_ACCOUNT_HASH });
     return hash !== null && matches === true;
   }
 
@@ -78,25 +80,23 @@ class WorkerPool implements PasswordHashing {
     this.#closed = true;
     if (this.#idleTimer) clearTimeout(this.#idleTimer);
     const closed = new Error("password hashing was closed");
-    for (const { reject } of [...this.#queue.splice(0), ...this.#busy.values()]) reject(closed);
+    for (const { reject } of [...this.#queue.drain(), ...this.#busy.values()]) reject(closed);
     const workers = [...this.#idle.splice(0), ...this.#busy.keys()];
     this.#busy.clear();
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
-  #run(job: PasswordJob): Promise<string | boolean> {
+  #run(holder: string, job: PasswordJob): Promise<string | boolean> {
     if (this.#closed) return Promise.reject(new Error("password hashing was closed"));
-    if (this.#queue.length >= MAX_QUEUED_JOBS) {
-      return Promise.reject(new RateLimited(BUSY_RETRY_SECONDS, "the server is busy, try again in a moment"));
-    }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, resolve, reject });
+      const refused = this.#queue.push(holder, { job, resolve, reject });
+      refused?.item.reject(new RateLimited(BUSY_RETRY_SECONDS, "the server is busy, try again in a moment"));
       this.#dispatch();
     });
   }
 
   #dispatch(): void {
-    if (this.#queue.length === 0) return;
+    if (this.#queue.size === 0) return;
     const worker = this.#idle.pop() ?? (this.#busy.size < this.#maxThreads ? this.#startWorker() : undefined);
     const next = worker && this.#queue.shift();
     if (!next) return;

@@ -43,7 +43,7 @@ export async function changePassword(
 ): Promise<void> {
   checkNewPassword("newPassword", newPassword);
   const account = await requirePassword(context, viewer, currentPassword);
-  const passwordHash = await context.passwords.hash(newPassword);
+  const passwordHash = await context.passwords.hash(account.id, newPassword);
   await context.database.transaction(async (tx) => {
     if (!(await holdPassword(tx, account))) throw wrongCurrentPassword();
     await tx.query("/* changePassword */ update accounts set password_hash = $2 where id = $1", [
@@ -109,7 +109,7 @@ async function holdPassword(tx: Queryable, { id, passwordHash }: ProvedAccount):
 async function verifyPassword(context: GraphqlContext, email: string, password: string): Promise<ProvedAccount | null> {
   const succeeded = context.signInLimits.take(email, context.clientAddress);
   const account = await findAccountByEmail(context.database, email);
-  if (!(await context.passwords.verify(password, account?.passwordHash ?? null))) return null;
+  if (!(await context.passwords.verify(context.clientAddress, password, account?.passwordHash ?? null))) return null;
   succeeded();
   return account;
 }

@@ -34,7 +34,7 @@ export async function signUp(context: GraphqlContext, input: SignUpInput): Promi
   context.signInLimits.takeSignUp(context.clientAddress);
   // Asked before the password is hashed, so that a closed door costs strangers more than us; and again below.
   await requireOpenDoor(context.database, context, email, input.invitationToken);
-  const passwordHash = await context.passwords.hash(input.password);
+  const passwordHash = await context.passwords.hash(context.clientAddress, input.password);
 
   return context.database.transaction(async (tx) => {
     await lockSignUp(tx);

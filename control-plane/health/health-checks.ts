@@ -2,7 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { listApiKeys, openApiKey } from "../api-keys/api-key-table.ts";
 import { projectDatabaseName } from "../clusters/names.ts";
-import { createConcurrencyLimit } from "../concurrency-limit.ts";
+import { createConcurrencyLimit, createLimitByKey } from "../concurrency-limit.ts";
 import type { Services } from "../context.ts";
 import { UserError } from "../errors.ts";
 import type { ProjectRow } from "../projects/project-row.ts";
@@ -30,6 +30,7 @@ export interface ProjectUsage {
   readonly measuredAt: Date;
 }
 
+/** Both throw {@link TooManyRequests} when too many checks of the organization wait. */
 export interface HealthChecks {
   health(project: ProjectRow): Promise<ProjectHealth>;
   /** Null when the project has no database (yet). */
@@ -42,15 +43,22 @@ const KEEP_MS = 5_000;
 const MAX_KEPT = 1_000;
 /** Each check opens a session and four requests: a page of projects is worked off in this width. */
 const MAX_AT_ONCE = 8;
+/** So that no organization holds up another, nor makes the others' wait longer by what it asks. */
+const MAX_AT_ONCE_OF_ORGANIZATION = 4;
+/** Twice the longest page. */
+const MAX_WAITING_OF_ORGANIZATION = 400;
 
 export function createHealthChecks(parts: Parts): HealthChecks {
-  const atOnce = createConcurrencyLimit(MAX_AT_ONCE);
+  const ofAll = createConcurrencyLimit(MAX_AT_ONCE);
+  const ofOrganization = createLimitByKey(MAX_AT_ONCE_OF_ORGANIZATION, MAX_WAITING_OF_ORGANIZATION);
+  const inTurn = <T>({ organizationId }: ProjectRow, work: () => Promise<T>) =>
+    ofOrganization(organizationId, () => ofAll(work));
   // By version as well: what a change of state has made untrue is not answered any more.
   const keyOf = ({ ref, configVersion }: ProjectRow) => `${ref} ${configVersion}`;
-  const databases = cachedBy(keyOf, (project: ProjectRow) => atOnce(() => lookIntoDatabase(parts, project)));
+  const databases = cachedBy(keyOf, (project: ProjectRow) => inTurn(project, () => lookIntoDatabase(parts, project)));
   const health = cachedBy(keyOf, async (project: ProjectRow) => {
     const database = await databases(project);
-    const services = database?.isReachable ? await atOnce(() => lookAtServices(parts, project)) : [];
+    const services = database?.isReachable ? await inTurn(project, () => lookAtServices(parts, project)) : [];
     return { status: statusOf(database, services), checkedAt: new Date(parts.now()), database, services };
   });
   const usage = cachedBy(keyOf, async (project: ProjectRow) => {

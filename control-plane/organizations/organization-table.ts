@@ -52,6 +52,14 @@ export async function countOrganizations(db: Queryable, search: string | null): 
   return row?.count ?? 0;
 }
 
+export async function countOwnedOrganizations(db: Queryable, accountId: string): Promise<number> {
+  const [row] = await db.query<{ count: number }>(
+    "/* countOwnedOrganizations */ select count(*) from memberships where account_id = $1 and role = 'owner'",
+    [accountId],
+  );
+  return row?.count ?? 0;
+}
+
 /** Lower-case letters, digits and single hyphens, at most 50 characters: room for a suffix of nine. Pure. */
 export function slugOf(name: string): string {
   const slug = name

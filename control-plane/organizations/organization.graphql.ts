@@ -4,9 +4,16 @@ import { parseName } from "../accounts/account-row.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { pageComplexity, resolveConnection } from "../connections.ts";
+import type { GraphqlContext } from "../context.ts";
+import type { Queryable } from "../database.ts";
 import { Conflict } from "../errors.ts";
 import { type OrganizationRow, requireAccount, requireInstanceOwner, requireOrganization } from "../permissions.ts";
-import { countOrganizations, insertOrganization, listOrganizations } from "./organization-table.ts";
+import {
+  countOrganizations,
+  countOwnedOrganizations,
+  insertOrganization,
+  listOrganizations,
+} from "./organization-table.ts";
 
 export const RoleEnum = builder.enumType("Role", {
   description: "What a member may do, from least to most; each role includes those before it.",
@@ -59,12 +66,14 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   createOrganization: t.field({
     type: OrganizationType,
-    description: "Makes an organization that the viewer owns.",
+    description:
+      "Makes an organization that the viewer owns. CONFLICT when it owns as many as an account may here; the owner of the installation may own any number.",
     args: { name: t.arg.string() },
     resolve: (_root, args, context) => {
       const viewer = requireAccount(context);
       const name = parseName("name", args.name);
       return context.database.transaction(async (tx) => {
+        if (!viewer.isInstanceOwner) await requireRoomForOrganization(tx, context, viewer.accountId);
         const organization = await insertOrganization(tx, name, viewer.accountId);
         await recordAudit(tx, context, {
           action: "organization.create",
@@ -126,3 +135,11 @@ builder.mutationFields((t) => ({
     },
   }),
 }));
+
+/** Each may hold a share of what the installation gives to an organization. One at a time for each account. */
+async function requireRoomForOrganization(tx: Queryable, context: GraphqlContext, accountId: string): Promise<void> {
+  await tx.query("/* requireRoomForOrganization */ select from accounts where id = $1 for no key update", [accountId]);
+  const owned = await countOwnedOrganizations(tx, accountId);
+  const most = context.settings.maxOrganizationsPerAccount;
+  if (owned >= most) throw new Conflict(`an account owns at most ${most} organizations here`);
+}

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Role } from "../permissions.ts";
+import { GraphqlClient } from "../testing/graphql-client.ts";
 import {
   createTestControlPlane,
   insertTestAccount,
@@ -51,6 +52,17 @@ async function teamOf(...roles: ("OWNER" | "ADMIN" | "DEVELOPER" | "VIEWER")[]) 
   }
   return { owner, organizationId: organization.id, accounts };
 }
+
+test("an account owns no more organizations than it may, however many it asks for at once", async () => {
+  const { url } = await plane.startAnother({ maxOrganizationsPerAccount: 3, provisioning: { concurrency: 0 } });
+  const create = 'mutation { createOrganization(name: "Many") { id } }';
+  const account = await insertTestAccount(plane.database);
+  const ask = ({ token }: TestAccount) => new GraphqlClient(url, token).code(create);
+  const codes = await Promise.all(Array.from({ length: 6 }, () => ask(account)));
+  expect(codes.filter((code) => code === null)).toHaveLength(3);
+  expect(codes.filter((code) => code === "CONFLICT")).toHaveLength(3);
+  expect(await Promise.all(Array.from({ length: 4 }, () => ask(instanceOwner)))).toEqual([null, null, null, null]);
+});
 
 test("two organizations of one name get two slugs", async () => {
   const one = await newOrganization(instanceOwner, "Ünïcode & Söhne");

@@ -139,11 +139,11 @@ builder.mutationFields((t) => ({
     description: "The user is confirmed and can sign in at once. Role DEVELOPER. CONFLICT when the e-mail is taken.",
     args: { input: t.arg({ type: CreateProjectUserInput }) },
     resolve: async (_root, { input }, context) => {
-      await requireProject(context, input.ref, "users.manage"); // before the hash, which costs
+      const { organizationId } = await requireProject(context, input.ref, "users.manage"); // before the hash, which costs
       const email = parseEmail("email", input.email);
       const appRole = parseAppRole(input.role);
       const password = input.password == null ? generatePassword() : parsePassword(input.password);
-      const passwordHash = await context.passwords.hash(password);
+      const passwordHash = await context.passwords.hash(`organization ${organizationId}`, password);
       const user = await change(context, input.ref, "create", { email, role: appRole }, async (session) => {
         const id = randomUUID();
         if (!(await insertProjectUser(session, { id, email, passwordHash, appRole })))

@@ -16,7 +16,7 @@ export async function createWorldMaker(plane: TestControlPlane): Promise<WorldMa
   const { database } = plane;
   const { services } = plane.controlPlane;
   const password = "correct horse battery";
-  const passwordHash = await services.passwords.hash(password);
+  const passwordHash = await services.passwords.hash("test", password);
   const [cluster] = await database.query<{ id: string }>("select id from clusters");
   const { "instance-owner": instanceOwner } = await insertAccounts(plane, ["instance-owner"], passwordHash, true);
   if (!cluster || !instanceOwner) throw new Error("the control plane has no cluster, or an owner already");

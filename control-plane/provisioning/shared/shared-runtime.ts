@@ -244,7 +244,7 @@ class SharedProject {
 
   #hashAdminPassword(): Promise<string> {
     this.#adminPasswordHash ??= this.#readSecrets().then(({ ADMIN_TEMP_PASSWORD }) =>
-      this.#options.passwordHashing.hash(ADMIN_TEMP_PASSWORD),
+      this.#options.passwordHashing.hash(`project ${this.#ref}`, ADMIN_TEMP_PASSWORD),
     );
     this.#adminPasswordHash.catch(() => (this.#adminPasswordHash = null));
     return this.#adminPasswordHash;

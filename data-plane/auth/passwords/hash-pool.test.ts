@@ -46,6 +46,20 @@ test("beyond the overall bound every project is refused", async () => {
   await Promise.all(jobs);
 });
 
+test("projects that fill the whole queue give way to one that has nothing in it", async () => {
+  const hasher = pool({ maxQueued: 6, maxQueuedPerProject: 3 });
+  const order: string[] = [];
+  const verify = (project: string) => hasher.verify(project, "x", QUICK).then(() => order.push(project));
+  // The first job of a goes to the thread at once; then seven more, which fill the queue and one is too many.
+  const flood = ["a", "a", "a", "a", "b", "b", "b"].map(verify);
+  const settled = Promise.allSettled(flood);
+  const calm = verify("calm");
+  await calm;
+  const refused = (await settled).filter(({ status }) => status === "rejected");
+  expect(refused).toMatchObject([{ reason: new HashQueueFull("project") }]);
+  expect(order.indexOf("calm")).toBeLessThanOrEqual(3);
+});
+
 test("a job whose request was given up before its turn is not done", async () => {
   const hasher = pool();
   const first = hasher.verify("a", "x", QUICK);

@@ -1,8 +1,9 @@
 /**
  * Hashing for all projects on a few worker threads. A hash takes a core for about 75 ms, so the queue is what a hostile
- * project could fill: each has a bounded queue of its own and the queues take turns, one job each.
+ * project could fill: each has a bounded share of it, they take turns, and a full queue gives way to who has little in it.
  */
 import { Worker } from "node:worker_threads";
+import { FairQueue } from "../../../control-plane/client/fair-queue.ts";
 import type { HashJob, HashResult } from "./hash-worker.ts";
 
 export interface HashPoolOptions {
@@ -64,14 +65,14 @@ export function createHashPool(options: HashPoolOptions): PasswordHasher {
 
 class HashPool implements PasswordHasher {
   readonly #options: HashPoolOptions;
-  /** Projects with waiting jobs, in the order of their turns. */
-  readonly #queues = new Map<string, Waiting[]>();
+  /** By project. */
+  readonly #queue: FairQueue<Waiting>;
   readonly #threads = new Set<Thread>();
-  #waiting = 0;
   #closed = false;
 
   constructor(options: HashPoolOptions) {
     this.#options = options;
+    this.#queue = new FairQueue({ maxOfOne: options.maxQueuedPerProject, maxOfAll: options.maxQueued });
   }
 
   async hash(project: string, password: string, signal?: AbortSignal): Promise<string> {
@@ -85,8 +86,7 @@ class HashPool implements PasswordHasher {
   async close(): Promise<void> {
     this.#closed = true;
     const closed = new Error("the hashing pool is closed");
-    for (const queue of this.#queues.values()) for (const waiting of queue) waiting.reject(closed);
-    this.#queues.clear();
+    for (const waiting of this.#queue.drain()) waiting.reject(closed);
     for (const thread of this.#threads) thread.current?.reject(closed);
     await Promise.all([...this.#threads].map((thread) => this.#end(thread)));
   }
@@ -94,18 +94,14 @@ class HashPool implements PasswordHasher {
   #enqueue(project: string, job: HashJob, signal: AbortSignal | undefined): Promise<string | boolean> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new Error("the hashing pool is closed"));
-      const queue = this.#queues.get(project) ?? [];
-      if (queue.length >= this.#options.maxQueuedPerProject) return reject(new HashQueueFull("project"));
-      if (this.#waiting >= this.#options.maxQueued) return reject(new HashQueueFull("all"));
-      queue.push({ job, signal, resolve, reject });
-      this.#queues.set(project, queue);
-      this.#waiting++;
+      const refused = this.#queue.push(project, { job, signal, resolve, reject });
+      refused?.item.reject(new HashQueueFull(refused.because === "own" ? "project" : "all"));
       this.#dispatch();
     });
   }
 
   #dispatch(): void {
-    while (this.#waiting > 0) {
+    while (this.#queue.size > 0) {
       const thread = this.#idleThread();
       if (!thread) return;
       const next = this.#takeNext();
@@ -119,14 +115,8 @@ class HashPool implements PasswordHasher {
     return this.#threads.size < this.#options.threads ? this.#spawn() : null;
   }
 
-  /** The first job of the project whose turn it is; the project then goes to the end of the line. */
   #takeNext(): Waiting | null {
-    for (const [project, queue] of this.#queues) {
-      this.#queues.delete(project);
-      const waiting = queue.shift();
-      if (queue.length > 0) this.#queues.set(project, queue);
-      if (!waiting) continue;
-      this.#waiting--;
+    for (let waiting = this.#queue.shift(); waiting; waiting = this.#queue.shift()) {
       if (!waiting.signal?.aborted) return waiting;
       waiting.reject(waiting.signal.reason);
     }

@@ -97,6 +97,13 @@ export const ENVIRONMENT = z
     SUPALOVE_UPSTREAM_AUTH: upstream("auth"),
     SUPALOVE_UPSTREAM_STORAGE: upstream("storage"),
     SUPALOVE_UPSTREAM_REALTIME: upstream("realtime"),
+    SUPALOVE_METRICS_TOKEN: z
+      .string()
+      .min(16)
+      .optional()
+      .describe(
+        "Bearer token that /metrics asks for; unset: only this machine may read them, and not through a proxy.",
+      ),
     SUPALOVE_LOG_LEVEL: z
       .enum(["trace", "debug", "info", "warn", "error", "silent"])
       .default("info")

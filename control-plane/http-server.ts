@@ -1,5 +1,5 @@
 /** The HTTP side of an instance: routes, CORS, request ids, health, and a close that lets requests end. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CLIENT_HEADER } from "./accounts/same-origin.ts";
@@ -15,6 +15,8 @@ export interface HttpServerOptions {
   readonly dashboardOrigins: readonly string[];
   /** How many proxies stand in front and append to X-Forwarded-For. */
   readonly trustedProxyHops: number;
+  /** What readers of /metrics send as a bearer token; null: only this machine itself may read them. */
+  readonly metricsToken: string | null;
   /** Whether requests can be served: the database answers and events arrive. Never throws. */
   readonly isReady: () => Promise<boolean>;
 }
@@ -57,6 +59,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         return sendJson(response, ready ? 200 : 503, { status: ready ? "ready" : "not ready" });
       }
       case "/metrics":
+        if (!mayReadMetrics(request, options)) return refuseMetrics(response, options);
         response.setHeader("content-type", options.metrics.registry.contentType);
         response.end(await options.metrics.registry.metrics());
         return;
@@ -152,6 +155,28 @@ export function clientAddressOf(
   const chain = [...forwarded.map((address) => address.trim()).filter((address) => address !== ""), socketAddress];
   const address = chain[Math.max(0, chain.length - 1 - trustedProxyHops)] ?? socketAddress;
   return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
+
+/** Fields, traffic and failures of everybody: nothing for strangers. Behind a proxy everybody comes from this machine. */
+function mayReadMetrics(
+  { headers, socket }: IncomingMessage,
+  { metricsToken, trustedProxyHops }: HttpServerOptions,
+): boolean {
+  if (metricsToken !== null) return isSame(headers.authorization ?? "", `Bearer ${metricsToken}`);
+  if (trustedProxyHops > 0 || headers["x-forwarded-for"] !== undefined || headers.forwarded !== undefined) return false;
+  return /^(::ffff:)?127\.|^::1$/.test(socket.remoteAddress ?? "");
+}
+
+function refuseMetrics(response: ServerResponse, { metricsToken }: HttpServerOptions): void {
+  if (metricsToken === null) return sendJson(response, 403, { error: "metrics are told to this machine alone" });
+  response.setHeader("www-authenticate", "Bearer");
+  sendJson(response, 401, { error: "metrics are told to whoever has the token" });
+}
+
+/** In a time that tells nothing of where they differ. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
 }
 
 function urlHost(host: string): string {

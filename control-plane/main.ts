@@ -32,6 +32,7 @@ async function start(environment: Environment): Promise<void> {
     secureCookies: environment.SUPALOVE_SECURE_COOKIES,
     dashboardOrigins: environment.SUPALOVE_DASHBOARD_ORIGINS,
     trustedProxyHops: environment.SUPALOVE_TRUSTED_PROXY_HOPS,
+    metricsToken: environment.SUPALOVE_METRICS_TOKEN,
     firstCluster: {
       name: "first",
       capacity: 10_000,

@@ -43,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly secureCookies?: boolean;
   readonly dashboardOrigins?: readonly string[];
   readonly trustedProxyHops?: number;
+  /** Bearer token for /metrics; without one only this machine may read them. */
+  readonly metricsToken?: string | undefined;
   /** The server of `databaseUrl` as a cluster for projects; null when projects only go to registered clusters. */
   readonly firstCluster?: {
     readonly name: string;
@@ -122,6 +124,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     logger,
     dashboardOrigins,
     trustedProxyHops: options.trustedProxyHops ?? 0,
+    metricsToken: options.metricsToken ?? null,
     isReady: () => isReady(services, events),
   });
 

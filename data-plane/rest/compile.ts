@@ -363,7 +363,7 @@ class Compiler {
         return { text: updateSql(writer, relation, rows, conditions, returning), upsert: null };
       }
       case "replace": {
-        this.checkReplace(relation);
+        this.checkReplace(relation, rows);
         const conditions = planWriteConditions(query, relation, this.planOptions);
         const upsert: Upsert = { resolution: "merge", conflictColumns: relation.primaryKey };
         return { text: insertSql(writer, relation, rows, upsert, conditions, returning), upsert };
@@ -383,7 +383,7 @@ class Compiler {
   }
 
   /** A PUT is of the one row its URL names. */
-  private checkReplace(relation: Relation): void {
+  private checkReplace(relation: Relation, rows: PayloadRows): void {
     if (this.query.pages.some(({ path }) => path.length === 0)) throw restError("PGRST114");
     const filters = this.query.filters.filter(({ path }) => path.length === 0).map(({ value }) => value);
     const names = new Set(filters.map(({ field }) => field.name));
@@ -397,6 +397,8 @@ class Compiler {
       relation.primaryKey.every((column) => names.has(column)) &&
       !this.query.logic.some(({ path }) => path.length === 0);
     if (!onlyEquals || !isKey) throw restError("PGRST105");
+    const given = new Set(rows.columns.map(({ name }) => name));
+    if (!relation.primaryKey.every((column) => given.has(column))) throw restError("PGRST115");
   }
 
   private payloadRows(relation: Relation): PayloadRows {

@@ -37,8 +37,15 @@ test("privileges that are missing call for a token, unless there is one", () => 
 
 test("a role that does not exist is the token's fault only where the role is set", () => {
   const message = 'role "x" does not exist';
-  expect(errorOf(database("22023", message), context)).toMatchObject({ status: 401 });
+  expect(errorOf(database("22023", message), context)).toMatchObject({
+    status: 401,
+    headers: [["WWW-Authenticate", "Bearer"]],
+  });
   expect(errorOf(database("22023", message, { statementIndex: 1 }), context)).toMatchObject({ status: 400 });
+});
+
+test("every 401 says how to authenticate, a raised one too", () => {
+  expect(errorOf(database("PT401"), context)).toMatchObject({ status: 401, headers: [["WWW-Authenticate", "Bearer"]] });
 });
 
 test("safeupdate's missing WHERE can be mended by the client", () => {

@@ -128,7 +128,7 @@ function fromDatabaseError(error: DatabaseError, context: FailureContext): RestE
     message: error.message,
     details: error.detail ?? null,
     hint: error.hint ?? null,
-    headers: status === 401 && error.code === "42501" ? [["WWW-Authenticate", "Bearer"]] : [],
+    headers: status === 401 ? [["WWW-Authenticate", "Bearer"]] : [],
     cause: error,
   });
 }

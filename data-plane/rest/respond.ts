@@ -10,6 +10,7 @@ import { isFramingHeader, isHeader } from "./header.ts";
 import { ANSWER } from "./query/body-sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
 import { appliedPreferences } from "./request/preferences.ts";
+import { POSTGREST_VERSION } from "./version.ts";
 
 const JSON_CONTENT_TYPE = "application/json; charset=utf-8";
 
@@ -167,7 +168,7 @@ function locationOf({ relation, primaryKey }: NonNullable<CompiledRequest["locat
 }
 
 function legacyWarning(target: string, alias: string): string {
-  return `299 - "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and will stop working in a future release. Update \`${headerText(target)}\` to \`${headerText(alias)}\` in query string filters, orders or limits."`;
+  return `299 PostgRESTv${POSTGREST_VERSION} "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and will stop working in a future release. Update \`${headerText(target)}\` to \`${headerText(alias)}\` in query string filters, orders or limits."`;
 }
 
 function headerText(text: string): string {

@@ -109,6 +109,7 @@ export class TokenVerifier {
 }
 
 function importJwk(jwk: JsonWebKey & { kid?: string }): readonly Key[] {
+  if (jwk.use === "enc") return []; // RFC 7517 section 4.2: not for signatures
   const common = { type: jwk.kty ?? "", kid: jwk.kid, algorithm: jwk.alg };
   if (jwk.kty === "oct") return [{ ...common, secret: Buffer.from(jwk.k ?? "", "base64url"), publicKey: null }];
   try {

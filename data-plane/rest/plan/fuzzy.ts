@@ -9,7 +9,7 @@ const GROUP_SIZES = [3, 2];
 const MAX_RANKED = 50;
 /** The work grows with both, and both are in a stranger's hand: beyond these there is no hint. */
 const MAX_CANDIDATES = 500;
-const MAX_TEXT_LENGTH = 512;
+const MAX_TEXT_LENGTH = 256;
 
 export interface FuzzyMatch {
   readonly text: string;
@@ -35,6 +35,7 @@ function matchesBySize(candidates: readonly string[], wanted: string, size: numb
   const length = vectorLength(groups);
   const similar: FuzzyMatch[] = [];
   for (const text of candidates) {
+    if (!canBeLike(text, wanted)) continue;
     const other = letterGroups(text.toLowerCase(), size);
     let product = 0;
     for (const [group, count] of groups) product += count * (other.get(group) ?? 0);
@@ -46,6 +47,11 @@ function matchesBySize(candidates: readonly string[], wanted: string, size: numb
     .map(({ text }) => ({ text, score: likeness(text.toLowerCase(), wanted) }))
     .filter(({ score }) => score >= MIN_SCORE)
     .sort(byScore);
+}
+
+/** Texts are at least as far apart as their lengths: parameter lists may be much longer than what was asked for. */
+function canBeLike(text: string, wanted: string): boolean {
+  return Math.min(text.length, wanted.length) >= MIN_SCORE * Math.max(text.length, wanted.length);
 }
 
 function byScore(left: FuzzyMatch, right: FuzzyMatch): number {

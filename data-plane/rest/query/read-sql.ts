@@ -2,7 +2,14 @@
  * A {@link ReadNode} as one SELECT. Each embed is a lateral subselect: of a to-one its row, of a to-many its rows as
  * one JSON array, of a spread its columns one by one, which then stand among the parent's own.
  */
-import type { PlannedCondition, PlannedEmbed, PlannedField, PlannedItem, ReadNode } from "../plan/read-plan.ts";
+import type {
+  FieldItem,
+  PlannedCondition,
+  PlannedEmbed,
+  PlannedField,
+  PlannedItem,
+  ReadNode,
+} from "../plan/read-plan.ts";
 import type { AggregateFunction } from "../request/query-types.ts";
 import { columnReference, fieldExpression, filterCondition, orderExpression } from "./condition-sql.ts";
 import { castType, quoteIdentifier, quoteQualified, type SqlWriter } from "./sql.ts";
@@ -34,6 +41,8 @@ export interface ReadSqlOptions {
 interface Output {
   readonly key: string;
   readonly expression: string;
+  /** The column it shows unchanged; null when it is anything else. */
+  readonly column: string | null;
   /** Already aggregated here, so not to be grouped by. */
   readonly aggregated: boolean;
   readonly hoisted: Aggregation | null;
@@ -143,9 +152,9 @@ export class ReadSql {
   ): { readonly list: readonly Output[]; readonly rest: string } {
     const joined = new Map<PlannedEmbed, JoinedEmbed>();
     for (const embed of node.embeds) {
+      if (!matters(node, embed)) continue; // before its SQL is made, which would take parameters
       const orderFields = node.order.filter((term) => term.embed === embed).map((term) => term.field);
-      const sql = this.embed(embed, source, orderFields, asJsonb || node.grouped);
-      if (matters(node, embed, sql)) joined.set(embed, sql);
+      joined.set(embed, this.embed(embed, source, orderFields, asJsonb || node.grouped));
     }
     const list = this.outputs(node, source, joined);
     const joins = [...joined.values()].map(({ join }) => ` ${join}`).join("");
@@ -178,9 +187,9 @@ export class ReadSql {
       case "star":
         return item.asRow && !node.grouped && !this.options.expandStars
           ? [plainOutput("*", `${source.alias}.*`)]
-          : item.columns.map((column) => plainOutput(column.key, fieldOutput(source, column)));
+          : item.columns.map((column) => fieldOutput(source, column));
       case "field":
-        return [plainOutput(item.key, fieldOutput(source, item))];
+        return [fieldOutput(source, item)];
       case "aggregate":
         return [aggregateOutput(node, source, item)];
       case "embed": {
@@ -272,16 +281,19 @@ function lateral(embed: PlannedEmbed, query: string, alias: string, innerConditi
     : `LEFT JOIN LATERAL (${query}) AS ${alias} ON TRUE`;
 }
 
-/** Columns by which the parent is ordered, whether the embed shows them or not. */
+/** Columns by which the parent is ordered, whether the embed shows them or not; a name that is no column is an alias. */
 function orderColumns(
-  { child, list, alias }: EmbedParts,
+  { embed, child, list, alias }: EmbedParts,
   fields: readonly PlannedField[],
   nameOf: (index: number) => string,
 ): { readonly hidden: readonly string[]; readonly references: ReadonlyMap<PlannedField, string> } {
   const hidden: string[] = [];
   const references = new Map<PlannedField, string>();
   for (const field of fields) {
-    const shown = list.findIndex((output) => output.key === field.name && output.hoisted === null);
+    const isColumn = embed.node.relation?.columns.has(field.name) ?? false;
+    const shown = list.findIndex((output) =>
+      isColumn ? output.column === field.name : output.key === field.name && output.hoisted === null,
+    );
     if (shown >= 0) {
       references.set(field, `${alias}.${nameOf(shown)}`);
     } else {
@@ -340,7 +352,7 @@ function spreadOne(parts: EmbedParts, orderFields: readonly PlannedField[]): Joi
   return {
     join: lateral(embed, `SELECT ${columns.join(", ") || "1"} ${body}`, alias, "TRUE"),
     value: null,
-    spread: list.map((output, index) => ({ ...output, expression: `${alias}.${spreadName(index)}` })),
+    spread: list.map((output, index) => ({ ...output, expression: `${alias}.${spreadName(index)}`, column: null })),
     found: `${alias} IS DISTINCT FROM NULL`,
     orderColumns: order.references,
   };
@@ -355,25 +367,25 @@ function spreadMany({ embed, list, body, alias, asJsonb }: EmbedParts): JoinedEm
   return {
     join: lateral(embed, query, alias, found),
     value: null,
-    spread: list.map(({ key }, index) => ({
-      key,
-      expression: `COALESCE(${alias}.${spreadName(index)}, '[]')`,
-      aggregated: false,
-      hoisted: null,
-    })),
+    spread: list.map(({ key }, index) => plainOutput(key, `COALESCE(${alias}.${spreadName(index)}, '[]')`)),
     found,
     orderColumns: new Map(),
   };
 }
 
 /** A left join without any output changes nothing and is left out. */
-function matters(node: ReadNode, embed: PlannedEmbed, sql: JoinedEmbed): boolean {
+function matters(node: ReadNode, embed: PlannedEmbed): boolean {
   return (
     embed.inner ||
-    sql.value !== null ||
-    sql.spread.length > 0 ||
+    showsAnything(embed.node) ||
     isTested(node.conditions, embed) ||
     node.order.some((term) => term.embed === embed)
+  );
+}
+
+function showsAnything({ items }: ReadNode): boolean {
+  return items.some((item) =>
+    item.kind === "embed" || item.kind === "spread" ? showsAnything(item.embed.node) : true,
   );
 }
 
@@ -388,14 +400,15 @@ function namedOutput({ key, expression }: Output): string {
   return key === "*" ? expression : `${expression} AS ${quoteIdentifier(key)}`;
 }
 
-function fieldOutput(source: RowSource, item: Extract<PlannedItem, { kind: "field" }>): string {
-  const column = columnReference(source.alias, item.field.name);
-  const value = item.format ? `${quoteQualified(item.format)}(${column})` : fieldExpression(column, item.field);
-  return item.cast === null ? value : `CAST(${value} AS ${castType(item.cast)})`;
+function fieldOutput(source: RowSource, { key, field, format, cast }: FieldItem): Output {
+  const column = columnReference(source.alias, field.name);
+  const value = format ? `${quoteQualified(format)}(${column})` : fieldExpression(column, field);
+  const expression = cast === null ? value : `CAST(${value} AS ${castType(cast)})`;
+  return plainOutput(key, expression, expression === column ? field.name : null);
 }
 
-function plainOutput(key: string, expression: string): Output {
-  return { key, expression, aggregated: false, hoisted: null };
+function plainOutput(key: string, expression: string, column: string | null = null): Output {
+  return { key, expression, column, aggregated: false, hoisted: null };
 }
 
 /** Of a grouped node the aggregate; of a spread only what is to be aggregated further up. */
@@ -406,14 +419,14 @@ function aggregateOutput(node: ReadNode, source: RowSource, item: Extract<Planne
     const value = fieldExpression(columnReference(source.alias, item.field.name), item.field);
     expression = item.fieldCast === null ? value : `CAST(${value} AS ${castType(item.fieldCast)})`;
   }
-  const output = { key: item.key, expression, aggregated: false, hoisted: aggregation };
+  const output = { key: item.key, expression, column: null, aggregated: false, hoisted: aggregation };
   return node.grouped ? aggregateOf(output, aggregation) : output;
 }
 
 function aggregateOf({ key, expression }: Output, aggregation: Aggregation): Output {
   const call = `${aggregation.function}(${aggregation.ofRows ? "*" : expression})`;
   const value = aggregation.cast === null ? call : `CAST(${call} AS ${castType(aggregation.cast)})`;
-  return { key, expression: value, aggregated: true, hoisted: null };
+  return { key, expression: value, column: null, aggregated: true, hoisted: null };
 }
 
 /** By the positions of all that is not aggregated. */

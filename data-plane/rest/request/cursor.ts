@@ -5,7 +5,14 @@
 import { restError } from "../error.ts";
 
 /** What a query parameter is called in a parse error. */
-export type ParsedPart = "select parameter" | "order" | "filter" | "logic tree" | "columns parameter" | "tree path";
+export type ParsedPart =
+  | "select parameter"
+  | "order"
+  | "filter"
+  | "logic tree"
+  | "columns parameter"
+  | "on_conflict parameter"
+  | "tree path";
 
 /** Thrown inside the parsers and turned into PGRST100 by {@link parseWhole}. */
 export class ParseFailure extends Error {}
@@ -24,8 +31,14 @@ export class Cursor {
     return this.position >= this.text.length;
   }
 
+  /** The character here, whole; nothing at the end. */
   peek(): string {
-    return this.text[this.position] ?? "";
+    return this.characterAt(this.position) ?? "";
+  }
+
+  private characterAt(position: number): string | undefined {
+    const code = this.text.codePointAt(position);
+    return code === undefined ? undefined : String.fromCodePoint(code);
   }
 
   /** True, and moves on, when the text goes on with exactly `token`. */
@@ -62,14 +75,14 @@ export class Cursor {
     throw new ParseFailure();
   }
 
-  /** One-based column of the furthest point reached. */
+  /** One-based column of the furthest point reached, in characters. */
   get failureColumn(): number {
-    return this.furthest + 1;
+    return [...this.text.slice(0, this.furthest)].length + 1;
   }
 
   /** At the end of a rule that must use up the text, the original quotes what is left over differently. */
   describeFailure(leftOver: boolean): string {
-    const character = this.text[this.furthest];
+    const character = this.characterAt(this.furthest);
     const quote = leftOver ? "'" : '"';
     const unexpected = character === undefined ? "end of input" : quote + escapeCharacter(character, quote) + quote;
     const labels = this.expected;

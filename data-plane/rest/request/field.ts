@@ -29,8 +29,9 @@ export function parseQuoted(cursor: Cursor): string {
   while (!cursor.take('"')) {
     if (cursor.take("\\")) {
       if (cursor.atEnd) cursor.fail("any character");
-      text += cursor.peek();
-      cursor.position += 1;
+      const character = cursor.peek();
+      text += character;
+      cursor.position += character.length;
     } else {
       const piece = cursor.match(QUOTED_PIECE);
       if (piece === null) cursor.fail('"\\""');

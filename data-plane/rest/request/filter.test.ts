@@ -133,3 +133,19 @@ test.each([
     expect.objectContaining({ details, message: `"failed to parse logic tree (${text})" (line 1, column ${column})` }),
   );
 });
+
+test("errors quote whole characters and count them", () => {
+  expect(() => parseOperation("😀", null)).toThrow(
+    expect.objectContaining({ details: 'unexpected "😀" expecting "not" or operator (eq, gt, ...)' }),
+  );
+  expect(() => parseLogic("or", "(😀)")).toThrow(
+    expect.objectContaining({ details: expect.stringMatching(/^unexpected "😀" expecting/) }),
+  );
+  expect(() => parseLogic("or", "(a.eq.😀😀,b)")).toThrow(
+    expect.objectContaining({ message: expect.stringMatching(/column 13\)$/) }),
+  );
+});
+
+test("letters beyond the first plane are letters", () => {
+  expect(parseLogic("or", "(𐐷.eq.1)")).toMatchObject({ members: [{ field: { name: "𐐷" } }] });
+});

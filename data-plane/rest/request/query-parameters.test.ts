@@ -36,3 +36,9 @@ test("the first select counts, and arguments keep their repeats", () => {
 test("a negative limit is refused", () => {
   expect(() => parse("a.limit=-1")).toThrow(expect.objectContaining({ code: "PGRST103" }));
 });
+
+test("a blank on_conflict is told by its name", () => {
+  expect(() => parse("on_conflict=")).toThrow(
+    expect.objectContaining({ message: '"failed to parse on_conflict parameter ()" (line 1, column 1)' }),
+  );
+});

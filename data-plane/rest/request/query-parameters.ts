@@ -43,7 +43,7 @@ export function parseQueryParameters(pairs: readonly QueryPair[]): QueryParamete
     } else if (pair.name === "columns") {
       columns ??= parseColumns(pair.value);
     } else if (pair.name === "on_conflict") {
-      onConflict ??= parseColumns(pair.value);
+      onConflict ??= parseColumns(pair.value, "on_conflict parameter");
     } else if (pair.name === "limit" || pair.name.endsWith(".limit")) {
       addPage(pages, pair.name, "limit", { limit: parseLimit(pair.value) });
     } else if (pair.name === "order" || pair.name.endsWith(".order")) {

@@ -27,8 +27,11 @@ export function parseSelect(text: string): readonly SelectItem[] {
 }
 
 /** @throws {RestError} PGRST100 */
-export function parseColumns(text: string): readonly string[] {
-  return parseWhole("columns parameter", text, (cursor) => {
+export function parseColumns(
+  text: string,
+  part: "columns parameter" | "on_conflict parameter" = "columns parameter",
+): readonly string[] {
+  return parseWhole(part, text, (cursor) => {
     const columns: string[] = [];
     do {
       cursor.skipBlanks();

@@ -22,7 +22,8 @@ test.each([
   "authenticator",
   "dashboard_user",
   "pgbouncer",
-])("%s is a service's role, which no token gets", (role) => expect(isServiceRoleName(role)).toBe(true));
+  "none",
+])("%s is a service's role or none at all, which no token gets", (role) => expect(isServiceRoleName(role)).toBe(true));
 
 test("a project has the anonymous role, its own keys and the role settings of its own view", () => {
   const snapshot = projectSnapshot();

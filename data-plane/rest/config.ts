@@ -68,9 +68,9 @@ export const DEFAULT_ROLE_CLAIM_KEY = "$.role";
 
 /**
  * Logins and owners that exist beside the API roles in a project's cluster. The authenticator may become some of them
- * for the other services; no token of a client ever may.
+ * for the other services; no token of a client ever may. Nor may it be `none`, which is the authenticator itself.
  */
-const SERVICE_ROLE_NAME = /^(supabase_.*|project_.*|pg_.*|postgres|authenticator|dashboard_user|pgbouncer)$/;
+const SERVICE_ROLE_NAME = /^(supabase_.*|project_.*|pg_.*|postgres|authenticator|dashboard_user|pgbouncer|none)$/;
 
 export function isServiceRoleName(role: string): boolean {
   return SERVICE_ROLE_NAME.test(role);

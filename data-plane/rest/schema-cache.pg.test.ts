@@ -1,6 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createRestWorld, type RestProject, type RestWorld } from "../../test/harness/rest-world.ts";
+import { toServiceRequest } from "./testing/request.ts";
 
 let world: RestWorld;
 let project: RestProject;
@@ -64,13 +65,21 @@ describe("after DDL", () => {
 
 describe("a new snapshot", () => {
   test("changes settings from the next request on", async () => {
-    expect((await project.call("GET /tags?select=count()")).status).toBe(400);
-    project.configure({ aggregatesEnabled: true, maxRows: 2, appSettings: { shop: "north" } });
+    expect(await statusOf("GET /tags?select=count()")).toBe(400);
+    project.configure({ aggregatesEnabled: true, maxRows: 2 });
     expect(await project.rows("GET /tags?select=count()")).toEqual([{ count: 3 }]);
     expect(await project.rows("GET /tags")).toHaveLength(2);
-    expect(await project.rows("GET /rpc/setting?name=app.settings.shop")).toBe("north");
-    project.configure({ aggregatesEnabled: false, maxRows: null, appSettings: {} });
-    expect((await project.call("GET /tags?select=count()")).status).toBe(400);
+    project.configure({ aggregatesEnabled: false, maxRows: null });
+    expect(await statusOf("GET /tags?select=count()")).toBe(400);
+  });
+
+  test("that is older than one seen already changes nothing", async () => {
+    const older = project.snapshot;
+    project.configure({ aggregatesEnabled: true });
+    expect(await statusOf("GET /tags?select=count()")).toBe(200);
+    const request = toServiceRequest("GET", "/tags?select=count()", {});
+    expect((await world.service.handle(request, older)).status).toBe(200);
+    project.configure({ aggregatesEnabled: false });
   });
 
   test("exposes another schema once that is loaded", async () => {
@@ -80,6 +89,21 @@ describe("a new snapshot", () => {
     await expect.poll(museum).toBe(200);
     project.configure({ schemas: ["public"] });
     await expect.poll(museum).toBe(406);
+  });
+
+  test("searches another schema for functions, and for views between views", async () => {
+    await project.sql(
+      "create function museum.shout(t text) returns text immutable language sql as $$ select upper(t) $$",
+    );
+    await project.sql(
+      "create function loud(t text) returns text immutable language plpgsql as $$ begin return shout(t); end $$; grant execute on function museum.shout to anon",
+    );
+    await expect.poll(() => statusOf("OPTIONS /rpc/loud")).toBe(200);
+    const loud = () => project.call("GET /rpc/loud?t=x");
+    expect(await loud()).toMatchObject({ status: 404, body: { code: "42883" } });
+    project.configure({ extraSearchPath: ["public", "museum"] });
+    await expect.poll(async () => (await loud()).body).toBe("X");
+    project.configure({ extraSearchPath: ["public", "extensions"] });
   });
 });
 

@@ -159,7 +159,3 @@ grant usage on schema museum to anon, authenticated, service_role;
 create table museum.pieces (id int primary key, title text);
 insert into museum.pieces values (1, 'vase');
 grant all on museum.pieces to anon, authenticated, service_role;
-
--- Media types.
-create domain public."text/tab-separated-values" as text;
-create function public.as_tabs() returns public."text/tab-separated-values" stable language sql as $$ select E'a\tb' $$;

@@ -15,6 +15,21 @@ test("every problem is reported at once, without the values", () => {
   expect(parse).not.toThrow(/hunter2/);
 });
 
+test("what an operator may choose for the control plane is passed on", () => {
+  const { controlPlane } = parseEnvironment({
+    SUPALOVE_SECURE_COOKIES: "true",
+    SUPALOVE_TRUSTED_PROXY_HOPS: "1",
+    SUPALOVE_OPEN_SIGNUP: "true",
+    SUPALOVE_DASHBOARD_ORIGINS: "https://dashboard.example.com",
+  });
+  expect(controlPlane).toMatchObject({
+    secureCookies: true,
+    trustedProxyHops: 1,
+    openSignUp: true,
+    dashboardOrigins: ["https://dashboard.example.com"],
+  });
+});
+
 test("an empty variable counts as unset", () => {
   expect(parseEnvironment({ GATEWAY_PORT: "" }).gatewayPort).toBe(8083);
 });

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { OPERATOR_VARIABLES, type OperatorOptions, operatorOptions } from "../control-plane/operator-variables.ts";
 
 const port = z.coerce.number().int().min(0).max(65535);
 
@@ -36,6 +37,7 @@ export const ENVIRONMENT = z.object({
     .describe(
       "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes. Unset: a 0600 file in the data folder, made on first start.",
     ),
+  ...OPERATOR_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("warn")
@@ -55,6 +57,8 @@ export interface Environment {
   readonly publicGatewayUrl: string | undefined;
   readonly baseDomain: string;
   readonly masterKeys: string | undefined;
+  /** What the operator has chosen for the control plane. */
+  readonly controlPlane: OperatorOptions;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly controlPlaneUrl: string | undefined;
   readonly token: string | undefined;
@@ -73,6 +77,7 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     publicGatewayUrl: values.SUPALOVE_PUBLIC_GATEWAY_URL?.replace(/\/+$/, ""),
     baseDomain: values.SUPALOVE_BASE_DOMAIN,
     masterKeys: values.SUPALOVE_MASTER_KEYS,
+    controlPlane: operatorOptions(values),
     logLevel: values.SUPALOVE_LOG_LEVEL,
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
     token: values.SUPALOVE_TOKEN,

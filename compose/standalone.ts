@@ -90,6 +90,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
       baseDomain: environment.baseDomain,
       logger,
       version: VERSION,
+      ...environment.controlPlane,
     });
     running.push({ stop: () => controlPlane.close() });
     const owner = await ensureOwner(controlPlane, environment);

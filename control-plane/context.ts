@@ -53,8 +53,10 @@ export interface InstanceSettings {
 
 export interface GraphqlContext extends Services {
   readonly viewer: Viewer | null;
-  /** As far as proxies are trusted; for the audit log and the rate limits. */
+  /** As far as proxies are trusted; for the audit log. */
   readonly clientAddress: string;
+  /** What limits by address go by: the address, of IPv6 its /64. */
+  readonly addressBlock: string;
   readonly requestId: string;
   /** Carries the request id. */
   readonly logger: Logger;

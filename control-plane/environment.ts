@@ -2,23 +2,9 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { parseVariables } from "./client/environment-variables.ts";
+import { OPERATOR_VARIABLES } from "./operator-variables.ts";
 
-const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const port = z.coerce.number().int().min(0).max(65_535);
-const originList = z.string().transform((text, context) => {
-  const origins = text.split(",").map((origin) => origin.trim());
-  for (const origin of origins) {
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      context.addIssue({
-        code: "custom",
-        message: "must be origins such as https://dashboard.example.com, separated by commas",
-      });
-      return z.NEVER;
-    }
-  }
-  return origins;
-});
-
 export const ENVIRONMENT = z
   .object({
     DATABASE_URL: z
@@ -56,34 +42,7 @@ export const ENVIRONMENT = z
     SUPALOVE_PUBLIC_DATABASE_PORT: port
       .optional()
       .describe("Port to that host, when it is not the one in DATABASE_URL."),
-    SUPALOVE_DASHBOARD_ORIGINS: originList
-      .default([])
-      .describe("Further origins whose pages may use the API with cookies, separated by commas."),
-    SUPALOVE_TRUSTED_PROXY_HOPS: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .max(10)
-      .default(0)
-      .describe("Proxies in front of the control plane that append to X-Forwarded-For."),
-    SUPALOVE_SECURE_COOKIES: flag
-      .default(false)
-      .describe("true where the dashboard is reached by https: session cookies carry Secure."),
-    SUPALOVE_OPEN_SIGNUP: flag
-      .default(false)
-      .describe("true lets anybody make an account; otherwise only the first one and people with an invitation."),
-    SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .default(20)
-      .describe("Most organizations that one account may own; the owner of the installation any number."),
-    SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .default(1_000)
-      .describe("Most projects of one organization."),
+    ...OPERATOR_VARIABLES,
     SUPALOVE_OWNER_EMAIL: z
       .string()
       .optional()
@@ -97,13 +56,6 @@ export const ENVIRONMENT = z
     SUPALOVE_UPSTREAM_AUTH: upstream("auth"),
     SUPALOVE_UPSTREAM_STORAGE: upstream("storage"),
     SUPALOVE_UPSTREAM_REALTIME: upstream("realtime"),
-    SUPALOVE_METRICS_TOKEN: z
-      .string()
-      .min(16)
-      .optional()
-      .describe(
-        "Bearer token that /metrics asks for; unset: only this machine may read them, and not through a proxy.",
-      ),
     SUPALOVE_LOG_LEVEL: z
       .enum(["trace", "debug", "info", "warn", "error", "silent"])
       .default("info")

@@ -15,6 +15,7 @@ import { asRefusal, createAddressPlaces, limitOperations, limitSubscriptions } f
 export interface RequestScope {
   readonly requestId: string;
   readonly clientAddress: string;
+  readonly addressBlock: string;
   readonly logger: Logger;
 }
 
@@ -56,12 +57,7 @@ export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHan
       ...services,
       ...scope,
       request,
-      viewer: await authenticate(request, {
-        database: services.database,
-        configDatabase: services.configDatabase,
-        dashboardOrigins,
-        now: services.now,
-      }),
+      viewer: await authenticate(request, { ...services, dashboardOrigins }),
       setCookie: (header) => nodeResponse.appendHeader("set-cookie", header),
     }),
     plugins: [
@@ -76,7 +72,7 @@ export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHan
   const takeAddressPlace = createAddressPlaces();
   return (request, response, scope) =>
     scopes.run(scope, async () => {
-      const giveBack = takeAddressPlace(scope.clientAddress, request.headers.authorization);
+      const giveBack = takeAddressPlace(scope.addressBlock, request.headers.authorization);
       if (!giveBack) return refuse(response, scope);
       response.once("close", giveBack);
       await yoga(request, response, { scope, nodeResponse: response, onStream: giveBack });

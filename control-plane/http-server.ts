@@ -3,6 +3,7 @@ import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CLIENT_HEADER } from "./accounts/same-origin.ts";
+import { addressBlockOf, clientAddressOf } from "./client-address.ts";
 import type { GraphqlHandler, RequestScope } from "./graphql-handler.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -139,22 +140,12 @@ function scopeOf(request: IncomingMessage, { logger, trustedProxyHops }: HttpSer
     request.headers["x-forwarded-for"],
     trustedProxyHops,
   );
-  return { requestId, clientAddress, logger: logger.child({ requestId, clientAddress }) };
-}
-
-/**
- * The address that the outermost trusted proxy saw. Each proxy appends the address it was reached from, so what a
- * client has written into the header itself stands further left and is never read. Pure.
- */
-export function clientAddressOf(
-  socketAddress: string,
-  forwardedFor: string | readonly string[] | undefined,
-  trustedProxyHops: number,
-): string {
-  const forwarded = [forwardedFor ?? []].flat().join(",").split(",");
-  const chain = [...forwarded.map((address) => address.trim()).filter((address) => address !== ""), socketAddress];
-  const address = chain[Math.max(0, chain.length - 1 - trustedProxyHops)] ?? socketAddress;
-  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+  return {
+    requestId,
+    clientAddress,
+    addressBlock: addressBlockOf(clientAddress),
+    logger: logger.child({ requestId, clientAddress }),
+  };
 }
 
 /** Fields, traffic and failures of everybody: nothing for strangers. Behind a proxy everybody comes from this machine. */
@@ -168,9 +159,11 @@ function mayReadMetrics(
 }
 
 function refuseMetrics(response: ServerResponse, { metricsToken }: HttpServerOptions): void {
-  if (metricsToken === null) return sendJson(response, 403, { error: "metrics are told to this machine alone" });
-  response.setHeader("www-authenticate", "Bearer");
-  sendJson(response, 401, { error: "metrics are told to whoever has the token" });
+  if (metricsToken !== null) response.setHeader("www-authenticate", "Bearer");
+  const status = metricsToken === null ? 403 : 401;
+  sendJson(response, status, {
+    error: "metrics are for this machine, or for whoever has the token where there is one",
+  });
 }
 
 /** In a time that tells nothing of where they differ. */

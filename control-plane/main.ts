@@ -6,6 +6,7 @@ import type { Upstream } from "./client/config-snapshot.ts";
 import { EnvironmentError } from "./client/environment-variables.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createLogger } from "./logger.ts";
+import { operatorOptions } from "./operator-variables.ts";
 import { loadMasterKeyFile, type MasterKeys, parseMasterKeys } from "./secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "./server.ts";
 
@@ -26,13 +27,7 @@ async function start(environment: Environment): Promise<void> {
     baseDomain: environment.SUPALOVE_BASE_DOMAIN,
     logger,
     version: readVersion(),
-    openSignUp: environment.SUPALOVE_OPEN_SIGNUP,
-    maxOrganizationsPerAccount: environment.SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT,
-    maxProjectsPerOrganization: environment.SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION,
-    secureCookies: environment.SUPALOVE_SECURE_COOKIES,
-    dashboardOrigins: environment.SUPALOVE_DASHBOARD_ORIGINS,
-    trustedProxyHops: environment.SUPALOVE_TRUSTED_PROXY_HOPS,
-    metricsToken: environment.SUPALOVE_METRICS_TOKEN,
+    ...operatorOptions(environment),
     firstCluster: {
       name: "first",
       capacity: 10_000,

@@ -60,13 +60,13 @@ export function limitSubscriptions(): Plugin {
 }
 
 /** Null when the address has as many requests under way as it may. */
-export type TakeAddressPlace = (clientAddress: string, authorization: string | undefined) => (() => void) | null;
+export type TakeAddressPlace = (addressBlock: string, authorization: string | undefined) => (() => void) | null;
 
 /** Gateways and services have places of their own: behind a proxy they may share an address with everybody. */
 export function createAddressPlaces(): TakeAddressPlace {
   const places = createPlaces(REQUESTS_OF_ADDRESS);
-  return (clientAddress, authorization) =>
-    places.take(authorization?.startsWith("Bearer sbsvc_") ? `service ${clientAddress}` : clientAddress);
+  return (addressBlock, authorization) =>
+    places.take(authorization?.startsWith("Bearer sbsvc_") ? `service ${addressBlock}` : addressBlock);
 }
 
 /** A failure before anything has run: told by the HTTP status as well. */
@@ -75,7 +75,7 @@ export function asRefusal({ message, code, details }: UserError): GraphQLError {
   return new GraphQLError(message, { extensions: { ...details, code, http: { status: 429, headers } } });
 }
 
-function holderOf({ viewer, clientAddress }: GraphqlContext): string {
-  if (!viewer) return `address ${clientAddress}`;
+function holderOf({ viewer, addressBlock }: GraphqlContext): string {
+  if (!viewer) return `address ${addressBlock}`;
   return viewer.kind === "account" ? `account ${viewer.accountId}` : `service ${viewer.name}`;
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { GraphqlClient } from "../testing/graphql-client.ts";
 import { createTestControlPlane, insertTestAccount, type TestControlPlane } from "../testing/test-control-plane.ts";
 import { ensureInstanceOwner } from "./instance-owner.ts";
 import { ensureServiceToken } from "./service-tokens.ts";
@@ -104,14 +105,21 @@ describe("a session", () => {
     expect((await client.data("{ viewer { email } }")).viewer).toBeNull();
   });
 
-  test("carries Secure where the dashboard is reached by https", async () => {
+  test("carries Secure and the prefix __Host- where the dashboard is reached by https, and no other name counts", async () => {
     const { url } = await plane.startAnother({ secureCookies: true });
     const response = await fetch(`${url}/graphql`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ query: SIGN_IN, variables: { email: "first@example.com", password: PASSWORD } }),
     });
-    expect(response.headers.get("set-cookie")).toMatch(/; Secure$/);
+    expect(response.headers.get("set-cookie")).toMatch(
+      /^__Host-supalove_session=sbses_[0-9a-f]{40}; Path=\/; HttpOnly; SameSite=Lax; Expires=[^;]+; Secure$/,
+    );
+    const { cookie = "", ...own } = sessionOf(response.headers);
+    const viewerOf = async (header: string) =>
+      (await new GraphqlClient(url, { ...own, cookie: header }).data("{ viewer { email } }")).viewer;
+    expect(await viewerOf(`supalove_session=planted; ${cookie}`)).toEqual({ email: "first@example.com" });
+    expect(await viewerOf(cookie.replace("__Host-", ""))).toBeNull();
   });
 });
 

@@ -8,7 +8,7 @@ import { CLIENT_HEADER, isOwnOrigin } from "./same-origin.ts";
 import { readSessionCookie } from "./sessions.ts";
 import { hashToken, tokenKind } from "./tokens.ts";
 
-export interface AuthenticateOptions extends Pick<Services, "database" | "configDatabase" | "now"> {
+export interface AuthenticateOptions extends Pick<Services, "database" | "configDatabase" | "settings" | "now"> {
   readonly dashboardOrigins: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export async function authenticate(request: Request, options: AuthenticateOption
     if (!viewer) throw new Unauthenticated("the access token is wrong, expired or revoked");
     return viewer;
   }
-  const cookie = readSessionCookie(request.headers.get("cookie"));
+  const cookie = readSessionCookie(request.headers.get("cookie"), options.settings.secureCookies);
   if (cookie === null || tokenKind(cookie) !== "session") return null;
   const header = (name: string) => request.headers.get(name);
   const browserRequest = {

@@ -3,7 +3,14 @@ import type { Queryable } from "../database.ts";
 import { generateToken, hashToken } from "./tokens.ts";
 
 const SESSION_DAYS = 30;
-const COOKIE = "supalove_session";
+
+/**
+ * Over https the prefix binds the cookie to the host that has set it: no page of a sibling or parent domain, nor one
+ * reached without TLS, can plant another's session in its place.
+ */
+function cookieName(secure: boolean): string {
+  return secure ? "__Host-supalove_session" : "supalove_session";
+}
 
 export interface NewSession {
   readonly token: string;
@@ -48,14 +55,14 @@ export function clearedSessionCookie(secure: boolean): string {
 }
 
 function cookie(value: string, lifetime: string, secure: boolean): string {
-  return `${COOKIE}=${value}; Path=/; HttpOnly; SameSite=Lax; ${lifetime}${secure ? "; Secure" : ""}`;
+  return `${cookieName(secure)}=${value}; Path=/; HttpOnly; SameSite=Lax; ${lifetime}${secure ? "; Secure" : ""}`;
 }
 
-/** The session token of a Cookie header, or null. */
-export function readSessionCookie(header: string | null): string | null {
+/** The session token of a Cookie header, or null. With `secure` only the name that nobody else can set counts. */
+export function readSessionCookie(header: string | null, secure: boolean): string | null {
   for (const pair of header?.split(";") ?? []) {
     const [name, value] = pair.trim().split("=", 2);
-    if (name === COOKIE && value) return value;
+    if (name === cookieName(secure) && value) return value;
   }
   return null;
 }

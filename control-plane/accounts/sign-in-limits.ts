@@ -8,9 +8,9 @@ export interface SignInLimits {
    * Counts an attempt at a password. @throws {RateLimited}
    * @returns to be called when the password was right: a success does not count.
    */
-  take(email: string, clientAddress: string): () => void;
+  take(email: string, addressBlock: string): () => void;
   /** Counts a sign-up, successful or not. @throws {RateLimited} */
-  takeSignUp(clientAddress: string): void;
+  takeSignUp(addressBlock: string): void;
 }
 
 export function createSignInLimits(now: () => number): SignInLimits {
@@ -20,10 +20,10 @@ export function createSignInLimits(now: () => number): SignInLimits {
   const account = new AttemptLimiter({ attempts: 200, windowMs: WINDOW_MS }, now);
   const signUps = new AttemptLimiter({ attempts: 20, windowMs: WINDOW_MS }, now);
   return {
-    take(email, clientAddress) {
+    take(email, addressBlock) {
       const keys = [
-        [pair, `${email}\n${clientAddress}`],
-        [address, clientAddress],
+        [pair, `${email}\n${addressBlock}`],
+        [address, addressBlock],
         [account, email],
       ] as const;
       for (const [limiter, key] of keys) limiter.take(key);
@@ -31,6 +31,6 @@ export function createSignInLimits(now: () => number): SignInLimits {
         for (const [limiter, key] of keys) limiter.giveBack(key);
       };
     },
-    takeSignUp: (clientAddress) => signUps.take(clientAddress),
+    takeSignUp: (addressBlock) => signUps.take(addressBlock),
   };
 }

@@ -107,9 +107,9 @@ async function holdPassword(tx: Queryable, { id, passwordHash }: ProvedAccount):
 
 /** Null when wrong. The limits count before the hash is compared: parallel guesses do not slip through. */
 async function verifyPassword(context: GraphqlContext, email: string, password: string): Promise<ProvedAccount | null> {
-  const succeeded = context.signInLimits.take(email, context.clientAddress);
+  const succeeded = context.signInLimits.take(email, context.addressBlock);
   const account = await findAccountByEmail(context.database, email);
-  if (!(await context.passwords.verify(context.clientAddress, password, account?.passwordHash ?? null))) return null;
+  if (!(await context.passwords.verify(context.addressBlock, password, account?.passwordHash ?? null))) return null;
   succeeded();
   return account;
 }

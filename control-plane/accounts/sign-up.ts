@@ -31,10 +31,10 @@ export async function signUp(context: GraphqlContext, input: SignUpInput): Promi
   const organizationName =
     input.organizationName === null ? null : parseName("organizationName", input.organizationName);
   checkNewPassword("password", input.password);
-  context.signInLimits.takeSignUp(context.clientAddress);
+  context.signInLimits.takeSignUp(context.addressBlock);
   // Asked before the password is hashed, so that a closed door costs strangers more than us; and again below.
   await requireOpenDoor(context.database, context, email, input.invitationToken);
-  const passwordHash = await context.passwords.hash(context.clientAddress, input.password);
+  const passwordHash = await context.passwords.hash(context.addressBlock, input.password);
 
   return context.database.transaction(async (tx) => {
     await lockSignUp(tx);

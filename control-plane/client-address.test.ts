@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientAddressOf } from "./http-server.ts";
+import { addressBlockOf, clientAddressOf } from "./client-address.ts";
 
 test.each([
   ["without a trusted proxy the header is not read", 0, "10.0.0.1"],
@@ -12,4 +12,18 @@ test.each([
 
 test("an IPv4 address is written as one", () => {
   expect(clientAddressOf("::ffff:127.0.0.1", undefined, 0)).toBe("127.0.0.1");
+});
+
+test.each([
+  ["192.0.2.1", "192.0.2.1"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:DB8:0001:2::6", "2001:db8:1:2::/64"],
+  ["2001:db8::6", "2001:db8:0:0::/64"],
+  ["1::2:3:4:5:6:7", "1:0:2:3::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["64:ff9b::192.0.2.1", "64:ff9b:0:0::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["", ""],
+])("limits count %s as %s", (address, block) => {
+  expect(addressBlockOf(address)).toBe(block);
 });

@@ -175,6 +175,11 @@ function headerText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
 }
 
+/** Names may hold what would end a header. */
+function visibleText(name: string): string {
+  return isHeader("Content-Profile", name) ? name : headerText(name);
+}
+
 /** `response.status` and `response.headers` go before the server's own. */
 function withSqlResponse(draft: Draft, headersText: string | null, statusText: string | null): Draft {
   if (headersText === null && statusText === null) return draft;
@@ -237,7 +242,7 @@ export function complete(
 ): ServiceResponse {
   const headers: Header[] = [...draft.headers];
   if (!headers.some(([name]) => name.toLowerCase() === "vary")) headers.push(VARY);
-  if (schema !== null && config.schemas.length > 1) headers.push(["Content-Profile", schema]);
+  if (schema !== null && config.schemas.length > 1) headers.push(["Content-Profile", visibleText(schema)]);
   const { traceHeader } = config;
   const trace = traceHeader === null ? undefined : request.headers[traceHeader.toLowerCase()];
   if (traceHeader !== null && trace !== undefined) headers.push([traceHeader, trace]);

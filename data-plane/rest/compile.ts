@@ -93,6 +93,18 @@ export function findRelation(cache: SchemaCache, schema: string, name: string): 
 const SOURCE = '"pgrst_source"';
 const CALL = '"pgrst_call"';
 
+/** Where a SELECT's rows come from. */
+interface ReadSource {
+  /** Takes the parameters of the source, if it has any, from the writer of the statement it is for. */
+  readonly rows: (writer: SqlWriter) => RowSource;
+  /** CTEs that the source stands on; empty for none. */
+  readonly prefix: string;
+}
+
+function calledRows(from: string): RowSource {
+  return { from, alias: CALL, row: CALL, joins: [] };
+}
+
 class Compiler {
   private readonly request: ApiRequest;
   private readonly query: QueryParameters;
@@ -123,7 +135,8 @@ class Compiler {
     const representation = this.represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
     const alias = quoteIdentifier(relation.name);
     const source: RowSource = { from: quoteQualified(relation), alias, row: alias, joins: [] };
-    const answer = this.readAnswer(plan, representation, { relation, scalar: false, single: false }, source, "");
+    const subject = { relation, scalar: false, single: false };
+    const answer = this.readAnswer(plan, representation, subject, { rows: () => source, prefix: "" });
     return {
       ...this.common(representation),
       ...answer,
@@ -134,16 +147,16 @@ class Compiler {
     };
   }
 
-  /** The SELECT over a relation's or a function's rows. `prefix` are CTEs that the source stands on. */
+  /** The SELECT over a relation's or a function's rows. */
   private readAnswer(
     plan: ReadPlan,
     representation: Representation,
     subject: { readonly relation: Relation | null; readonly scalar: boolean; readonly single: boolean },
-    source: RowSource,
-    prefix: string,
+    { rows: rowsFor, prefix }: ReadSource,
     writer = new SqlWriter(),
   ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
     const { form } = representation;
+    const source = rowsFor(writer);
     const sql = new ReadSql(writer, this.readOptions(representation));
     const count = this.countMode();
     const select = sql.select(plan.root, source);
@@ -160,17 +173,16 @@ class Compiler {
     const text = `${withClause(ctes)}${answerSelect({ total, body }, rows)}`;
     return {
       query: this.finish(text, writer, representation),
-      estimate: this.estimate(plan, source, prefix, count),
+      estimate: prefix === "" ? this.estimate(plan, rowsFor, count) : null,
       count,
     };
   }
 
-  private estimate(plan: ReadPlan, source: RowSource, prefix: string, count: CountMode): Query | null {
-    // A function's rows cannot be estimated without its arguments once more; its own estimate says nothing anyway.
-    if ((count !== "planned" && count !== "estimated") || prefix !== "") return null;
+  private estimate(plan: ReadPlan, rowsFor: ReadSource["rows"], count: CountMode): Query | null {
+    if (count !== "planned" && count !== "estimated") return null;
     const writer = new SqlWriter();
     const sql = new ReadSql(writer, { nestedAsJsonb: false, expandStars: false, limit: null, hasOffset: false });
-    const text = `/* restEstimate */ EXPLAIN (FORMAT JSON) ${sql.selectForCount(plan.root, source)}`;
+    const text = `/* restEstimate */ EXPLAIN (FORMAT JSON) ${sql.selectForCount(plan.root, rowsFor(writer))}`;
     return { text, bindings: writer.bindings };
   }
 
@@ -221,38 +233,32 @@ class Compiler {
     writer: SqlWriter,
   ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
     const { returns } = routine;
-    const call = callSql(writer, routine, args);
     const count = this.countMode();
     // Counted apart from the page, the rows must be had once and kept.
     const keepsRows = count === "exact" || count === "estimated";
+    const single = returns.kind === "void" || !returns.set;
+    const kept = (row: string): RowSource => ({ from: SOURCE, alias: SOURCE, row, joins: [] });
     if (returns.kind !== "composite") {
-      const from = call.from === null ? "" : ` FROM ${call.from}`;
-      const values = `SELECT ${call.expression} AS "value"${from}`;
-      const single = returns.kind === "void" || !returns.set;
-      const subject = { relation: null, scalar: true, single };
-      const source = keepsRows
-        ? { from: SOURCE, alias: SOURCE, row: SOURCE, joins: [] }
-        : { from: `(${values}) AS ${CALL}`, alias: CALL, row: CALL, joins: [] };
+      const valuesFor = (ofWriter: SqlWriter) => {
+        const call = callSql(ofWriter, routine, args);
+        return `SELECT ${call.expression} AS "value"${call.from === null ? "" : ` FROM ${call.from}`}`;
+      };
+      const source: ReadSource = keepsRows
+        ? { rows: () => kept(SOURCE), prefix: `${SOURCE} AS (${valuesFor(writer)})` }
+        : { rows: (ofWriter) => calledRows(`(${valuesFor(ofWriter)}) AS ${CALL}`), prefix: "" };
       const valuePlan = { ...plan, root: { ...plan.root, items: [VALUE_ITEM] } };
-      const prefix = keepsRows ? `${SOURCE} AS (${values})` : "";
-      return this.readAnswer(valuePlan, representation, subject, source, prefix, writer);
+      return this.readAnswer(valuePlan, representation, { relation: null, scalar: true, single }, source, writer);
     }
-    const item = `${call.expression} AS ${CALL}`;
-    const from = call.from === null ? item : `${call.from}, LATERAL ${item}`;
-    const subject = { relation, scalar: false, single: !returns.set };
-    if (!keepsRows) {
-      return this.readAnswer(plan, representation, subject, { from, alias: CALL, row: CALL, joins: [] }, "", writer);
-    }
+    const rowsFor = (ofWriter: SqlWriter) => {
+      const call = callSql(ofWriter, routine, args);
+      const item = `${call.expression} AS ${CALL}`;
+      return call.from === null ? item : `${call.from}, LATERAL ${item}`;
+    };
     const row = relation === null ? SOURCE : `ROW(${SOURCE}.*)::${quoteQualified(relation)}`;
-    const source = { from: SOURCE, alias: SOURCE, row, joins: [] };
-    return this.readAnswer(
-      plan,
-      representation,
-      subject,
-      source,
-      `${SOURCE} AS (SELECT ${CALL}.* FROM ${from})`,
-      writer,
-    );
+    const source: ReadSource = keepsRows
+      ? { rows: () => kept(row), prefix: `${SOURCE} AS (SELECT ${CALL}.* FROM ${rowsFor(writer)})` }
+      : { rows: (ofWriter) => calledRows(rowsFor(ofWriter)), prefix: "" };
+    return this.readAnswer(plan, representation, { relation, scalar: false, single }, source, writer);
   }
 
   private chooseRoutine(name: string): { readonly routine: Routine; readonly args: CallArguments } {

@@ -29,6 +29,8 @@ test("verbs are those of the target", () => {
 test("a profile must be one of the exposed schemas", () => {
   expect(chooseSchema("GET", {}, ["a", "b"])).toBe("a");
   expect(chooseSchema("GET", { "accept-profile": "b", "content-profile": "a" }, ["a", "b"])).toBe("b");
+  expect(chooseSchema("OPTIONS", { "accept-profile": "b" }, ["a", "b"])).toBe("b");
+  expect(chooseSchema("OPTIONS", { "content-profile": "b" }, ["a", "b"])).toBe("b");
   expect(() => chooseSchema("POST", { "content-profile": "auth" }, ["a", "b"])).toThrow(
     expect.objectContaining({
       code: "PGRST106",

@@ -74,11 +74,18 @@ export function chooseSchema(
   headers: Readonly<Record<string, string>>,
   schemas: readonly string[],
 ): string {
-  const header = method === "GET" || method === "HEAD" ? headers["accept-profile"] : headers["content-profile"];
+  const header = profileOf(method, headers);
   if (header === undefined) return schemas[0] ?? "";
   if (schemas.includes(header)) return header;
   throw restError("PGRST106", {
     message: `Invalid schema: ${header}`,
     hint: `Only the following schemas are exposed: ${schemas.join(", ")}`,
   });
+}
+
+/** The profile of what is asked for or of what is sent; OPTIONS may ask about either. */
+function profileOf(method: string, headers: Readonly<Record<string, string>>): string | undefined {
+  const { "accept-profile": accepted, "content-profile": sent } = headers;
+  if (method === "GET" || method === "HEAD") return accepted;
+  return method === "OPTIONS" ? (accepted ?? sent) : sent;
 }

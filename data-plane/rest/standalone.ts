@@ -49,6 +49,9 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
   const database = databases.get(ONLY_PROJECT, address);
   const { settings } = options;
   const { config, databaseConfig } = settings;
+  if (!config.jwtRoleClaimKey.startsWith("$")) {
+    logger.warn({ key: config.jwtRoleClaimKey }, "the older form of jwt-role-claim-key; better a JSON path (RFC 9535)");
+  }
   const { channel } = config;
   const watch =
     channel === null

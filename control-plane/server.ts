@@ -174,7 +174,7 @@ function createServices(
     maxProjectsPerOrganization: options.maxProjectsPerOrganization ?? DEFAULT_MAX_PROJECTS,
     secureCookies: options.secureCookies ?? false,
   };
-  const shared = createSharedRuntime({ database, vault, clusters, passwordHashing: passwords, now });
+  const shared = createSharedRuntime({ database, vault, clusters, now });
   return {
     database,
     configDatabase,

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "vitest";
 import { InvalidInput, RateLimited } from "../errors.ts";
-import { checkNewPassword, createPasswordHashing } from "./password-hashing.ts";
+import { checkNewPassword, createPasswordHashing, hashGeneratedPassword } from "./password-hashing.ts";
 
 const hashing = createPasswordHashing(2);
 afterAll(() => hashing.close());
@@ -10,6 +10,12 @@ test("a hash is bcrypt and verifies its own password only", async () => {
   expect(hash).toMatch(/^\$2[aby]\$10\$/);
   expect(await hashing.verify("me", "correct horse", hash)).toBe(true);
   expect(await hashing.verify("me", "wrong horse", hash)).toBe(false);
+});
+
+test("a generated password's hash is bcrypt of the least cost", async () => {
+  const hash = await hashGeneratedPassword("Kd8vWq2mZr5tYh3n");
+  expect(hash).toMatch(/^\$2[aby]\$04\$/);
+  expect(await hashing.verify("me", "Kd8vWq2mZr5tYh3n", hash)).toBe(true);
 });
 
 test("an unknown account is compared too, and never matches", async () => {

@@ -5,11 +5,13 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import bcrypt from "bcryptjs";
 import { FairQueue } from "../client/fair-queue.ts";
 import { InvalidInput, RateLimited } from "../errors.ts";
 
 /** 2^10 rounds: what Supabase's auth uses too. */
 export const BCRYPT_COST = 10;
+const GENERATED_PASSWORD_COST = 4;
 const MIN_PASSWORD_LENGTH = 8;
 /** bcrypt reads no further; a longer password would be cut without a word. */
 const MAX_PASSWORD_BYTES = 72;
@@ -27,6 +29,15 @@ export interface PasswordHashing {
   /** Takes the same time whether there is a hash or not; false for null. @throws {RateLimited} as above. */
   verify(holder: string, password: string, hash: string | null): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/**
+ * bcrypt at its least cost, about 1 ms, for what {@link generatePassword} has made: a high cost is there to slow guessing
+ * down, and nobody guesses 92 random bits. The auth service verifies by the cost in the hash, in the same time as others,
+ * and hashes at its own cost what a person chooses in its place.
+ */
+export function hashGeneratedPassword(password: string): Promise<string> {
+  return bcrypt.hash(password, GENERATED_PASSWORD_COST);
 }
 
 /** @throws {InvalidInput} too short, or longer than bcrypt reads. */

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { parseEmail } from "../accounts/account-row.ts";
+import { hashGeneratedPassword } from "../accounts/password-hashing.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { pageComplexity, resolveConnection } from "../connections.ts";
@@ -142,15 +143,18 @@ builder.mutationFields((t) => ({
       const { organizationId } = await requireProject(context, input.ref, "users.manage"); // before the hash, which costs
       const email = parseEmail("email", input.email);
       const appRole = parseAppRole(input.role);
+      const isGenerated = input.password == null;
       const password = input.password == null ? generatePassword() : parsePassword(input.password);
-      const passwordHash = await context.passwords.hash(`organization ${organizationId}`, password);
+      const passwordHash = isGenerated
+        ? await hashGeneratedPassword(password)
+        : await context.passwords.hash(`organization ${organizationId}`, password);
       const user = await change(context, input.ref, "create", { email, role: appRole }, async (session) => {
         const id = randomUUID();
         if (!(await insertProjectUser(session, { id, email, passwordHash, appRole })))
           throw new Conflict("a user of this e-mail exists already");
         return found(await findProjectUser(session, id));
       });
-      return { user, password: input.password == null ? password : null };
+      return { user, password: isGenerated ? password : null };
     },
   }),
   setProjectUserRole: t.field({

@@ -55,7 +55,7 @@ describe("create", () => {
         email: house.ownerEmail,
         role: "authenticated",
         aud: "authenticated",
-        hash: expect.stringMatching(/^\$2b\$10\$/),
+        hash: expect.stringMatching(/^\$2b\$04\$/),
         app: { provider: "email", providers: ["email"], role: "admin" },
         provider: "email",
         confirmed: true,

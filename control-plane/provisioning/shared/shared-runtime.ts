@@ -1,7 +1,7 @@
 /** Shared projects: a database and two logins in a shared cluster, made from its template. */
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
-import type { PasswordHashing } from "../../accounts/password-hashing.ts";
+import { hashGeneratedPassword } from "../../accounts/password-hashing.ts";
 import { withAuthenticatorSession } from "../../clusters/authenticator-session.ts";
 import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
 import { migrateProjectDatabase } from "../../clusters/migrate.ts";
@@ -30,7 +30,6 @@ export interface SharedRuntimeOptions {
   readonly database: Database;
   readonly vault: Vault;
   readonly clusters: ClusterConnections;
-  readonly passwordHashing: PasswordHashing;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -98,7 +97,6 @@ class SharedProject {
   readonly #ref: string;
   #clusterId: string | null;
   #secrets: Promise<ProjectSecrets> | null = null;
-  #adminPasswordHash: Promise<string> | null = null;
 
   constructor(options: SharedRuntimeOptions, ready: ReadyClusters, project: ProvisionedProject) {
     this.#options = options;
@@ -115,8 +113,6 @@ class SharedProject {
     const { database, vault, now } = this.#options;
     const secrets = await database.transaction((tx) => ensureProjectSecrets(tx, vault, this.#ref, now()));
     this.#secrets = Promise.resolve(secrets);
-    // The longest single piece of CPU work of a creation runs in its thread beside the copying of the template.
-    void this.#hashAdminPassword();
   }
 
   async ensureRoles(): Promise<void> {
@@ -156,15 +152,11 @@ class SharedProject {
   /** A user of that e-mail who is there already is kept: an earlier try has made him with the same password. */
   async #insertFirstUser(): Promise<void> {
     const { clusters } = this.#options;
-    const [address, secrets, passwordHash] = await Promise.all([
-      clusters.address(this.#cluster),
-      this.#readSecrets(),
-      this.#hashAdminPassword(),
-    ]);
+    const [address, secrets] = await Promise.all([clusters.address(this.#cluster), this.#readSecrets()]);
     const user = {
       id: randomUUID(),
       email: secrets.ADMIN_EMAIL.toLowerCase(),
-      passwordHash,
+      passwordHash: await hashGeneratedPassword(secrets.ADMIN_TEMP_PASSWORD),
       appRole: FIRST_USER_ROLE,
     };
     const login = { address, ref: this.#ref, password: secrets.AUTHENTICATOR_PASSWORD };
@@ -240,13 +232,5 @@ class SharedProject {
     this.#secrets ??= readProjectSecrets(database, vault, this.#ref);
     this.#secrets.catch(() => (this.#secrets = null));
     return this.#secrets;
-  }
-
-  #hashAdminPassword(): Promise<string> {
-    this.#adminPasswordHash ??= this.#readSecrets().then(({ ADMIN_TEMP_PASSWORD }) =>
-      this.#options.passwordHashing.hash(`project ${this.#ref}`, ADMIN_TEMP_PASSWORD),
-    );
-    this.#adminPasswordHash.catch(() => (this.#adminPasswordHash = null));
-    return this.#adminPasswordHash;
   }
 }

@@ -1,6 +1,5 @@
 /** For tests: everything that provisioning needs around it, on a database of its own, with one cluster and one organization. */
 import { randomBytes, randomUUID } from "node:crypto";
-import { createPasswordHashing, type PasswordHashing } from "../../accounts/password-hashing.ts";
 import { type ProjectRef, parseProjectRef } from "../../client/config-snapshot.ts";
 import { ClusterConnections, parseClusterUrl } from "../../clusters/cluster-connections.ts";
 import { projectLeftovers } from "../../clusters/project-database.ts";
@@ -24,7 +23,6 @@ export interface ProvisioningHarness extends AsyncDisposable {
   readonly events: PostgresEvents;
   readonly vault: Vault;
   readonly clusters: ClusterConnections;
-  readonly passwordHashing: PasswordHashing;
   readonly runtime: Runtime;
   readonly provisioner: Provisioner;
   readonly clusterId: string;
@@ -58,8 +56,7 @@ export async function startProvisioning(
   await events.start();
   const vault = createVault(parseMasterKeys(randomBytes(32).toString("base64")));
   const clusters = new ClusterConnections({ getAddress: async () => address });
-  const passwordHashing = createPasswordHashing(1);
-  const runtime = createSharedRuntime({ database, vault, clusters, passwordHashing, now: Date.now });
+  const runtime = createSharedRuntime({ database, vault, clusters, now: Date.now });
   const provisioner = createProvisioner({ database, events, runtimes: { shared: runtime }, logger, ...options });
   await provisioner.start();
 
@@ -104,7 +101,6 @@ export async function startProvisioning(
     events,
     vault,
     clusters,
-    passwordHashing,
     runtime,
     provisioner,
     clusterId,
@@ -139,7 +135,6 @@ export async function startProvisioning(
       for (const { ref } of living) await dropLeftProject(runtime, parseProjectRef(ref), organizationId, clusterId);
       await events.close();
       await clusters.close();
-      await passwordHashing.close();
       await fresh.drop();
     },
   };

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import bcrypt from "bcryptjs";
+import { expect, test, vi } from "vitest";
 import { hashPassword, isSupportedHash, verifyPassword } from "./password-hash.ts";
 import { unknownPasswordHash } from "./unknown-password.ts";
 
@@ -7,6 +8,21 @@ test("a password is verified against its own hash alone, at bcrypt cost 10", () 
   expect(hash).toMatch(/^\$2[ab]\$10\$/);
   expect(verifyPassword("correct horse", hash)).toBe(true);
   expect(verifyPassword("battery staple", hash)).toBe(false);
+});
+
+test("a cheaper hash is compared with as much work as one of ours: the time must not tell whose it is", () => {
+  const hashed = vi.spyOn(bcrypt, "hashSync");
+  const cheap = bcrypt.hashSync("one-time", 4);
+  expect(verifyPassword("one-time", cheap)).toBe(true);
+  expect(verifyPassword("guess", cheap)).toBe(false);
+  expect(hashed.mock.calls.slice(1)).toEqual([
+    ["one-time", 10],
+    ["guess", 10],
+  ]);
+  hashed.mockClear();
+  verifyPassword("guess", hashPassword("ours"));
+  expect(hashed).toHaveBeenCalledTimes(1); // by hashPassword
+  hashed.mockRestore();
 });
 
 test("bcrypt hashes of other writers are read", () => {

@@ -15,7 +15,7 @@ const MAX_ARGON2_KIB_PASSES = 4 * MAX_ARGON2_KIB;
 const MAX_SCRYPT_BYTES = 64 * 1024 * 1024;
 
 type ParsedHash =
-  | { readonly kind: "bcrypt" }
+  | { readonly kind: "bcrypt"; readonly cost: number }
   | {
       readonly kind: "argon2";
       readonly derive: typeof argon2id;
@@ -46,8 +46,12 @@ export const hashPassword = (password: string): string => bcrypt.hashSync(passwo
 export function verifyPassword(password: string, hash: string): boolean {
   const parsed = parseHash(hash);
   switch (parsed?.kind) {
-    case "bcrypt":
-      return bcrypt.compareSync(password, hash);
+    case "bcrypt": {
+      const matches = bcrypt.compareSync(password, hash);
+      // Random one-time passwords and some imported ones have cheaper hashes: the time must not tell whose they are.
+      if (parsed.cost < BCRYPT_COST) hashPassword(password);
+      return matches;
+    }
     case "argon2": {
       const { derive, memoryKib: m, passes: t, lanes: p, salt } = parsed;
       return isEqual(derive(password, salt, { m, t, p, dkLen: parsed.hash.length }), parsed.hash);
@@ -72,7 +76,7 @@ function parseHash(text: string): ParsedHash | null {
   if (text.startsWith("$argon2")) return parseArgon2(text);
   if (text.startsWith("$fbscrypt$")) return parseFirebaseScrypt(text);
   const cost = Number(/^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text)?.[1]);
-  return cost >= 4 && cost <= MAX_BCRYPT_COST ? { kind: "bcrypt" } : null;
+  return cost >= 4 && cost <= MAX_BCRYPT_COST ? { kind: "bcrypt", cost } : null;
 }
 
 function parseArgon2(text: string): ParsedHash | null {

@@ -99,10 +99,10 @@ class UwsHost implements HttpHost {
     const { request, channel } = hosted;
     this.#inFlight.enter();
     channel.closeAfter = this.#draining;
-    channel.onClosed = () => {
+    channel.whenClosed(() => {
       request.abort();
       this.#inFlight.leave();
-    };
+    });
     try {
       const response = await this.#options.services.handle(hosted.project, hosted.service, request);
       if (channel.closed) return;

@@ -39,8 +39,7 @@ export class Exchange {
   /** Why the gateway answered itself. */
   errorCode: GatewayErrorCode | null = null;
   #enteredUsage: ProjectUsage | null = null;
-  /** Called when the client is gone or the response is out: whoever works for the exchange stops. */
-  onSettled: (() => void) | null = null;
+  #onSettled: (() => void) | null = null;
 
   constructor(
     request: ClientRequest,
@@ -56,6 +55,11 @@ export class Exchange {
     this.channel = channel;
     this.body = body;
     this.startedMs = startedMs;
+  }
+
+  /** Sets what is called when the client is gone or the response is out: whoever works for the exchange stops. */
+  whenSettled(callback: () => void): void {
+    this.#onSettled = callback;
   }
 
   /** Counts as one of the project's requests in flight until it is settled. */
@@ -75,7 +79,7 @@ export class Exchange {
   leave(): void {
     if (this.#enteredUsage) this.#enteredUsage.requestsInFlight -= 1;
     this.#enteredUsage = null;
-    this.onSettled?.();
+    this.#onSettled?.();
   }
 
   /** There is an answer, or nobody left to take it. */

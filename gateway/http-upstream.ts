@@ -147,10 +147,10 @@ class HttpForward implements UpstreamJob {
   }
 
   start(): void {
-    this.#exchange.onSettled = () => {
+    this.#exchange.whenSettled(() => {
       // A response that has gone out whole has come in whole: its connection is about to be free.
       if (!this.#streaming || this.#exchange.channel.aborted) this.#stop();
-    };
+    });
     this.#options.client.send(this.#origin, this);
   }
 
@@ -175,7 +175,7 @@ class HttpForward implements UpstreamJob {
       return true;
     }
     this.#streaming = true;
-    channel.onDrain = () => this.connection?.resume(this);
+    channel.whenDrained(() => this.connection?.resume(this));
     return channel.start(this.#responseHead(head), head.contentLength, first);
   }
 

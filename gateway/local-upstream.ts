@@ -37,10 +37,10 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     request.abort();
   });
   let isAnswered = false;
-  exchange.onSettled = () => {
+  exchange.whenSettled(() => {
     deadline.stop();
     if (!isAnswered) request.abort(); // costs an event and an exception object: only for a service that still works
-  };
+  });
   try {
     const response = await options.services.handle(ref, route.service, request);
     deadline.stop();

@@ -229,7 +229,7 @@ class UwsGateway implements Gateway {
     const exchange = new Exchange(request, this.#requestIds(request.requestId), forwarded, channel, body, startedMs);
     this.#inFlight.enter();
     channel.closeAfter = this.#draining;
-    channel.onClosed = () => this.#settle(exchange);
+    channel.whenClosed(() => this.#settle(exchange));
     return exchange;
   }
 

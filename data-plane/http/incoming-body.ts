@@ -8,6 +8,8 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** Takes a body's chunks as they come. Returning false pauses the sender until {@link IncomingBody.resume}. */
 export type ChunkSink = (chunk: Buffer, last: boolean) => boolean;
 
+const IGNORE: ChunkSink = () => true;
+
 /**
  * Must be made in the same turn as the request's handler runs: uWebSockets drops what arrives while nobody listens.
  * Its owner calls {@link abort} when the client goes away and {@link finish} before it ends the response.
@@ -144,10 +146,11 @@ export class IncomingBody implements RequestBody {
     this.#onFailure = null;
     this.#maxBytes = Number.POSITIVE_INFINITY;
     const stopAt = this.receivedBytes + maxBytes;
-    this.#sink = (_chunk, last) => {
+    const drop: ChunkSink = (_chunk, last) => {
       if (last || this.receivedBytes >= stopAt) onEnd();
       return true;
     };
+    this.#sink = drop;
     if (this.complete) onEnd();
     else this.resume();
   }
@@ -164,7 +167,7 @@ export class IncomingBody implements RequestBody {
     this.#onFailure = null;
     if (!this.complete) this.#fail(new BodyAborted("the response has begun before the body had been read"));
     this.#detached = true;
-    this.#sink = () => true;
+    this.#sink = IGNORE;
   }
 
   #receive(native: ArrayBuffer, last: boolean): void {

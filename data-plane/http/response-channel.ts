@@ -39,10 +39,8 @@ export class ResponseChannel {
   bodyBytes = 0;
   /** Ask the client to close its connection once this response is over (set it before the response starts). */
   closeAfter = false;
-  /** Called once, when the response has been handed over whole or the client is gone. */
-  onClosed: (() => void) | null = null;
-  /** Called when the client takes more after {@link write} had returned false. */
-  onDrain: (() => void) | null = null;
+  #onClosed: (() => void) | null = null;
+  #onDrain: (() => void) | null = null;
 
   readonly #native: HttpResponse;
   /** A response to HEAD: headers as for GET, no body. */
@@ -61,11 +59,29 @@ export class ResponseChannel {
     return this.aborted || this.ended;
   }
 
+  /**
+   * Sets what is called once, when the response has been handed over whole or the client is gone.
+   *
+   * A method and no property to write to: V8 puts a function literal that is assigned to a property into its old
+   * generation, and with it all that the request has touched stays until the next full collection.
+   * @returns What was set before.
+   */
+  whenClosed(callback: (() => void) | null): (() => void) | null {
+    const before = this.#onClosed;
+    this.#onClosed = callback;
+    return before;
+  }
+
+  /** Sets what is called when the client takes more after {@link write} had returned false. */
+  whenDrained(callback: (() => void) | null): void {
+    this.#onDrain = callback;
+  }
+
   clientGone(): void {
     if (this.closed) return;
     this.aborted = true;
     this.#held = null;
-    this.onClosed?.();
+    this.#onClosed?.();
   }
 
   /** The connection is about to become a WebSocket: there is nothing more to send here. */
@@ -73,7 +89,7 @@ export class ResponseChannel {
     if (this.closed) return;
     this.started = true;
     this.ended = true;
-    this.onClosed?.();
+    this.#onClosed?.();
   }
 
   /**
@@ -94,7 +110,7 @@ export class ResponseChannel {
         this.#native.end(body, this.closeAfter);
       }
     });
-    this.onClosed?.();
+    this.#onClosed?.();
   }
 
   /**
@@ -118,7 +134,7 @@ export class ResponseChannel {
     return roomy;
   }
 
-  /** @returns False when the producer should wait for {@link onDrain}. The chunk may be reused after the call. */
+  /** @returns False when the producer should wait for {@link whenDrained}. The chunk may be reused after the call. */
   write(chunk: Uint8Array): boolean {
     if (this.closed || chunk.length === 0) return true;
     this.bodyBytes += chunk.length;
@@ -146,7 +162,7 @@ export class ResponseChannel {
     if (this.#totalBytes === undefined) {
       this.ended = true;
       this.#native.cork(() => this.#native.end(undefined, this.closeAfter));
-      this.onClosed?.();
+      this.#onClosed?.();
     } else if (this.bodyBytes < this.#totalBytes) {
       this.destroy();
     }
@@ -189,7 +205,7 @@ export class ResponseChannel {
     });
     if (done) {
       this.ended = true;
-      this.onClosed?.();
+      this.#onClosed?.();
     } else if (!taken) {
       const accepted = this.#native.getWriteOffset() - from;
       this.#held = [Buffer.from(chunk.subarray(accepted))];
@@ -206,7 +222,7 @@ export class ResponseChannel {
       this.#held = null;
       if (!this.#offer(pending, offset)) return false;
     }
-    this.onDrain?.();
+    this.#onDrain?.();
     return true;
   }
 }

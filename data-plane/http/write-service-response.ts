@@ -69,12 +69,11 @@ class DrainGate {
 
   constructor(channel: ResponseChannel) {
     this.#channel = channel;
-    this.#closedBefore = channel.onClosed;
-    channel.onDrain = () => this.#release();
-    channel.onClosed = () => {
+    channel.whenDrained(() => this.#release());
+    this.#closedBefore = channel.whenClosed(() => {
       this.#release();
       this.#closedBefore?.();
-    };
+    });
   }
 
   async opened(): Promise<void> {
@@ -85,8 +84,8 @@ class DrainGate {
   }
 
   close(): void {
-    this.#channel.onDrain = null;
-    if (!this.#channel.closed) this.#channel.onClosed = this.#closedBefore;
+    this.#channel.whenDrained(null);
+    if (!this.#channel.closed) this.#channel.whenClosed(this.#closedBefore);
   }
 
   #release(): void {

@@ -42,10 +42,10 @@ export function createHttpServer(handle: Handler, onFailure: (error: unknown) =>
   async function serve(native: HttpResponse, nativeRequest: HttpRequest): Promise<void> {
     const { request, channel } = receive(native, nativeRequest);
     inFlight.enter();
-    channel.onClosed = () => {
+    channel.whenClosed(() => {
       request.abort();
       inFlight.leave();
-    };
+    });
     let answer: ServiceResponse;
     try {
       answer = await handle(request);

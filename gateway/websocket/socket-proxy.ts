@@ -129,11 +129,11 @@ export class SocketProxy {
     }
     exchange.upstreamStartedMs = performance.now();
     let handedOver = false;
-    exchange.onSettled = () => {
+    exchange.whenSettled(() => {
       if (handedOver) return;
       release();
       upstream.terminate();
-    };
+    });
     upstream.on("error", (error) => {
       if (handedOver || exchange.settled) return;
       this.#options.logger.warn({ err: error, requestId: exchange.requestId }, "a WebSocket upstream failed");

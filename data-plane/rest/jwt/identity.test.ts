@@ -102,6 +102,14 @@ test("without keys a token is the server's fault", () => {
   );
 });
 
+test("a role claim key that cannot be read is told to those with a token and stops nobody else", () => {
+  const broken = authenticator({ jwtRoleClaimKey: "$.roles[" });
+  expect(broken.authenticate(undefined).role).toBe("anon");
+  expect(() => broken.authenticate(bearer({ role: "service_role" }))).toThrow(
+    expect.objectContaining({ code: "PGRST300", status: 500, message: "jwt-role-claim-key is no JSON path: $.roles[" }),
+  );
+});
+
 test.each([
   "supabase_auth_admin",
   "supabase_admin",

@@ -2,7 +2,7 @@
 import { LRUCache } from "lru-cache";
 import type { RestConfig } from "../config.ts";
 import { RestError, restError, tokenError } from "../error.ts";
-import { type RoleSelector, roleSelector } from "./role-claim.ts";
+import { InvalidRoleClaimKey, type RoleSelector, roleSelector } from "./role-claim.ts";
 import { type Claims, TokenVerifier } from "./verify.ts";
 
 export interface Identity {
@@ -36,7 +36,7 @@ export class Authenticator {
     this.config = config;
     this.now = now;
     this.verifier = new TokenVerifier(config.jwtKeys);
-    this.selectRole = roleSelector(config.jwtRoleClaimKey);
+    this.selectRole = selectorOf(config.jwtRoleClaimKey);
     const { anonRole } = config;
     this.anonymous =
       anonRole === null ? null : { role: anonRole, claims: JSON.stringify({ role: anonRole }), authenticated: false };
@@ -125,4 +125,16 @@ function numberClaim(claims: Claims, name: "exp" | "nbf" | "iat"): number | null
 /** What SET ROLE would answer to a login that is not a member. */
 function refusedRole(role: string): RestError {
   return new RestError({ status: 403, code: "42501", message: `permission denied to set role "${role}"` });
+}
+
+/** A project's setting is only looked over when it is made. Who sends a token is told that it is wrong; others are served. */
+function selectorOf(key: string): RoleSelector {
+  try {
+    return roleSelector(key);
+  } catch (failure) {
+    if (!(failure instanceof InvalidRoleClaimKey)) throw failure;
+    return () => {
+      throw restError("PGRST300", { message: failure.message });
+    };
+  }
 }

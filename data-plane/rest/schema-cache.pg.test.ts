@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createRestWorld, type RestProject, type RestWorld } from "../../test/harness/rest-world.ts";
-import { toServiceRequest } from "./testing/request.ts";
+import { signToken, toServiceRequest } from "./testing/request.ts";
 
 let world: RestWorld;
 let project: RestProject;
@@ -104,6 +104,51 @@ describe("a new snapshot", () => {
     project.configure({ extraSearchPath: ["public", "museum"] });
     await expect.poll(async () => (await loud()).body).toBe("X");
     project.configure({ extraSearchPath: ["public", "extensions"] });
+  });
+});
+
+describe("configuration in the project's database", () => {
+  let admin: pg.Client;
+  beforeAll(async () => {
+    admin = new pg.Client({ connectionString: project.adminUrl });
+    await admin.connect();
+  });
+  afterAll(() => admin?.end());
+
+  async function configure(settings: Readonly<Record<string, string>>): Promise<void> {
+    const { user, database } = project.snapshot.database;
+    const login = `alter role ${user} in database ${database}`;
+    const statements = Object.entries(settings).map(([name, value]) => `${login} set ${name} = '${value}'`);
+    await admin.query([`${login} reset all`, ...statements, "notify pgrst, 'reload config'"].join(";"));
+  }
+  const tags = async () => (await project.rows("GET /tags")).length;
+
+  test("goes before the project's settings, until it is taken back", async () => {
+    await configure({ "pgrst.db_max_rows": "1", "pgrst.db_aggregates_enabled": "true", "app.settings.shop": "south" });
+    await expect.poll(tags).toBe(1);
+    expect(await project.rows("GET /tags?select=count()")).toEqual([{ count: 3 }]);
+    await configure({});
+    await expect.poll(tags).toBe(3);
+    expect(await statusOf("GET /tags?select=count()")).toBe(400);
+  });
+
+  test("says nothing of who is anonymous, nor which keys are good", async () => {
+    const secret = "a secret that somebody put into the database";
+    await configure({ "pgrst.db_max_rows": "2", "pgrst.db_anon_role": "service_role", "pgrst.jwt_secret": secret });
+    await expect.poll(tags).toBe(2);
+    expect(await statusOf("GET /secrets")).toBe(401);
+    const headers = { authorization: `Bearer ${signToken({ role: "service_role" }, secret)}` };
+    expect((await project.call("GET /secrets", { headers })).status).toBe(401);
+    await configure({});
+    await expect.poll(tags).toBe(3);
+  });
+
+  test("that is not usable is left out as a whole", async () => {
+    await configure({ "pgrst.db_max_rows": "1" });
+    await expect.poll(tags).toBe(1);
+    await configure({ "pgrst.db_max_rows": "1", "pgrst.db_schemas": "pg_catalog" });
+    await expect.poll(tags).toBe(3);
+    await configure({});
   });
 });
 

@@ -5,7 +5,7 @@ import { projectSnapshot } from "../auth/testing/snapshot.ts";
 import { createProjectDatabases } from "../database/project-databases.ts";
 import { UNWATCHED_RELOAD_MS } from "./schema-watch.ts";
 import { createRestService } from "./service.ts";
-import { signToken, toServiceRequest } from "./testing/world.ts";
+import { signToken, toServiceRequest } from "./testing/request.ts";
 
 test("with fewer connections to listen on than projects, every project's new tables are seen", async () => {
   const databases = createProjectDatabases({ maxConnections: 4 }); // two to listen

@@ -422,33 +422,3 @@ describe("a result that may not be is refused and undone", () => {
     expect(await project.rows("GET /items?order=id")).toEqual(before);
   }
 });
-
-describe("the end of the transaction", () => {
-  test.each([
-    ["commit", "rollback", undefined, true],
-    ["commit-allow-override", "rollback", "tx=rollback", false],
-    ["commit-allow-override", undefined, undefined, true],
-    ["rollback", "commit", undefined, false],
-    ["rollback-allow-override", "commit", "tx=commit", true],
-    ["rollback-allow-override", undefined, undefined, false],
-  ] as const)("is %s; asked for %s it keeps the row: %s %s", async (txEnd, asked, applied, kept) => {
-    const settings = { txEnd };
-    const answer = await project.call("POST /keyless", {
-      settings,
-      body: { n: 500 },
-      ...(asked && { prefer: `tx=${asked}` }),
-    });
-    expect([answer.status, answer.headers["preference-applied"]]).toEqual([201, applied]);
-    expect(await project.rows("GET /keyless?n=eq.500")).toEqual(kept ? [{ n: 500 }] : []);
-    await project.sql("delete from keyless where n = 500");
-  });
-
-  test("a deferred constraint is told even when all is undone", async () => {
-    await project.sql("create table deferred (n int constraint late references codes deferrable initially deferred)");
-    await expect.poll(async () => (await project.call("GET /deferred")).status).toBe(200);
-    expect(await project.call("POST /deferred", { body: { n: 99 } })).toMatchObject({
-      status: 409,
-      body: { code: "23503" },
-    });
-  });
-});

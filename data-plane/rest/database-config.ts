@@ -23,6 +23,10 @@ export async function readStandaloneConfig(
     );
     const found = rows.map(({ setting }) => splitSetting(setting));
     if (preConfig === null) return found;
+    // The connection still has the login's settings of when it was made; only what the function sets is asked for.
+    await transaction.query("/* clearSettings */ select set_config(name, '', true) from unnest($1::text[]) as name", [
+      DATABASE_SETTINGS,
+    ]);
     await transaction.query(`/* callPreConfig */ select ${preConfig.split(".").map(quoteIdentifier).join(".")}()`);
     // Such settings are listed nowhere, so they are asked for one by one.
     const set = await transaction.query<{ name: string; value: string | null }>(

@@ -27,6 +27,7 @@ export const LEAST_ROLE = {
   "project.create": "admin",
   "project.update": "admin", // rename
   "project.lifecycle": "admin", // pause, resume, restart, delete, retry
+  "project.abandon": "owner", // delete by force, which may leave things behind
   "settings.read": "developer",
   "settings.update": "admin",
 

@@ -6,6 +6,7 @@ import type { GraphqlContext } from "../context.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, InvalidInput, NotFound } from "../errors.ts";
 import { isUuid, requireInstanceOwner } from "../permissions.ts";
+import { listLeftovers } from "../provisioning/shared/leftovers.ts";
 import { bootstrapCluster } from "./bootstrap.ts";
 import { type ClusterAddress, connectAsAdmin } from "./cluster-connections.ts";
 import {
@@ -45,6 +46,12 @@ const ClusterType = builder.objectRef<ClusterRow>("Cluster").implement({
     capacity: t.exposeInt("capacity", { description: "Most projects placed on it." }),
     state: t.expose("state", { type: ClusterStateEnum }),
     projectCount: t.int({ resolve: ({ id }, _args, { database }) => countClusterProjects(database, id) }),
+    leftovers: t.field({
+      type: ["ID"],
+      description:
+        "Refs of projects deleted by force whose database and logins may still be here; removed once it can be reached.",
+      resolve: ({ id }, _args, { database }) => listLeftovers(database, id),
+    }),
     templateVersion: t.exposeInt("templateVersion", { nullable: true, description: "Null until a project was made." }),
     createdAt: t.expose("createdAt", { type: "DateTime" }),
   }),

@@ -151,7 +151,7 @@ const CreateProjectInput = builder.inputType("CreateProjectInput", {
 });
 
 builder.mutationFields((t) => {
-  const lifecycle = (kind: Exclude<OperationKind, "create" | "migrate">, description: string) =>
+  const lifecycle = (kind: "pause" | "resume" | "restart", description: string) =>
     t.field({
       type: ProjectType,
       description: `${description} Role ADMIN. CONFLICT in states that do not allow it, PROJECT_BUSY while another operation runs.`,
@@ -172,7 +172,24 @@ builder.mutationFields((t) => {
       "restart",
       "Ends its connections, gives its logins the stored passwords again and makes services read everything anew.",
     ),
-    deleteProject: lifecycle("delete", "Deletes the database, roles and secrets for good; also a FAILED project."),
+    deleteProject: t.field({
+      type: ProjectType,
+      description:
+        "Deletes the database, roles and secrets for good; also a FAILED project. Role ADMIN. CONFLICT in states that do not allow it, PROJECT_BUSY while another operation runs.",
+      args: {
+        ref: t.arg.id(),
+        force: t.arg.boolean({
+          defaultValue: false,
+          description:
+            "For a project whose deletion has failed, CONFLICT otherwise: should its cluster still be out of reach, the project is deleted nevertheless, and what it has there is removed once the cluster is back. Role OWNER.",
+        }),
+      },
+      resolve: async (_root, { ref, force }, context) => {
+        if (force) await requireProject(context, ref, "project.abandon");
+        const kind = force ? "abandon" : "delete";
+        return operate(context, ref, kind, (tx) => context.provisioner.begin(tx, ref, kind));
+      },
+    }),
     retryProject: t.field({
       type: ProjectType,
       description: "Begins again what brought the project to FAILED. Role ADMIN.",

@@ -57,6 +57,26 @@ async function states(ref: string, last: string, as = client): Promise<string[]>
   return seen;
 }
 
+test("a deletion by force is the owner's, and only after an ordinary one has failed", async () => {
+  const force = (ref: string) => `mutation { deleteProject(ref: "${ref}", force: true) { state } }`;
+  const organization = await newOrganization();
+  const ref = await createProject("Gone", organization);
+  await states(ref, "ACTIVE");
+  const admin = await insertTestAccount(plane.database, "admin");
+  await insertTestMember(plane.database, organization, admin, "admin");
+  expect(await plane.client(admin.token).code(force(ref))).toBe("FORBIDDEN");
+  expect(await client.code(force(ref))).toBe("CONFLICT");
+  await plane.database.query("update projects set state = 'FAILED' where ref = $1", [ref]); // by its creation
+  expect(await client.code(force(ref))).toBe("CONFLICT");
+  await plane.database.query(
+    "insert into operations (project_ref, kind, state, finished_at) values ($1, 'delete', 'failed', clock_timestamp())",
+    [ref],
+  );
+  expect(await plane.client(admin.token).code(force(ref))).toBe("FORBIDDEN");
+  expect(await client.code(force(ref))).toBeNull();
+  expect((await states(ref, "DELETED")).at(-1)).toBe("DELETED");
+});
+
 describe("the life of a project", () => {
   test("is created, paused, resumed, restarted and deleted, and every state is pushed", async () => {
     const ref = await createProject("First");

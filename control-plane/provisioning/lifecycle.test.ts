@@ -10,6 +10,11 @@ describe("mayBegin", () => {
     const allowed = OPERATION_KINDS.filter((kind) => mayBegin(kind, "FAILED", "create"));
     expect(allowed).toEqual(["create", "delete"]);
   });
+  test("only a deletion that has failed may be followed by leaving things behind", () => {
+    expect(OPERATION_KINDS.filter((kind) => mayBegin(kind, "FAILED", "delete"))).toEqual(["delete", "abandon"]);
+    for (const state of PROJECT_STATES.filter((state) => state !== "FAILED"))
+      expect(mayBegin("abandon", state, "delete")).toBe(false);
+  });
   test("a paused project is resumed, deleted or migrated", () => {
     expect(OPERATION_KINDS.filter((kind) => mayBegin(kind, "PAUSED", null))).toEqual(["resume", "delete", "migrate"]);
   });

@@ -29,13 +29,16 @@ export const TRANSITIONS: Readonly<Record<OperationKind, Transition>> = {
   resume: { from: ["PAUSED"], during: "RESUMING", after: "ACTIVE", afterFailure: "FAILED" },
   restart: { from: ["ACTIVE"], during: "RESTARTING", after: "ACTIVE", afterFailure: "FAILED" },
   delete: { from: ["ACTIVE", "PAUSED", "FAILED"], during: "DELETING", after: "DELETED", afterFailure: "FAILED" },
+  abandon: { from: [], during: "DELETING", after: "DELETED", afterFailure: "FAILED" },
   migrate: { from: ["ACTIVE", "PAUSED"], during: null, after: null, afterFailure: null },
 };
 
 /**
  * @param failedKind the kind of the operation that brought the project to FAILED, if it did: that one may be tried
- * again, for its steps are idempotent. A half-made project can always be deleted.
+ * again, for its steps are idempotent. A half-made project can always be deleted, and one whose deletion has failed can
+ * be abandoned.
  */
 export function mayBegin(kind: OperationKind, state: ProjectState, failedKind: OperationKind | null): boolean {
-  return TRANSITIONS[kind].from.includes(state) || (state === "FAILED" && kind === failedKind);
+  if (state === "FAILED" && (kind === failedKind || (kind === "abandon" && failedKind === "delete"))) return true;
+  return TRANSITIONS[kind].from.includes(state);
 }

@@ -1,7 +1,8 @@
 /** The words of a provisioning run, shared by the table, the runner and the worker. */
 import type { ProjectRef } from "../client/config-snapshot.ts";
 
-export const OPERATION_KINDS = ["create", "pause", "resume", "restart", "delete", "migrate"] as const;
+/** `abandon` is a deletion that leaves behind what an unreachable cluster holds, and remembers it. */
+export const OPERATION_KINDS = ["create", "pause", "resume", "restart", "delete", "abandon", "migrate"] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 /** One provisioning run of one project, as table `operations` keeps it. */

@@ -228,7 +228,7 @@ describe("several instances", () => {
 // --- harness
 
 function runtime(steps: (kind: OperationKind, project: ProvisionedProject) => readonly Step[]): Runtime {
-  return { steps, prepare: async () => [] };
+  return { steps, prepare: async () => [], tidy: async () => {} };
 }
 
 function step(name: string, log: string[] = [], who = "step"): Step {

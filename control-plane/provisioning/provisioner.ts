@@ -4,7 +4,7 @@ import { Conflict, NotFound, ProjectBusy, Unsupported } from "../errors.ts";
 import { type Events, publishEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import { findProject, type ProjectRow } from "../projects/project-row.ts";
-import { mayBegin, TRANSITIONS } from "./lifecycle.ts";
+import { mayBegin, type ProjectState, TRANSITIONS } from "./lifecycle.ts";
 import type { OperationKind, OperationRow } from "./operation.ts";
 import { findLastFinishedOperation, insertOperation } from "./operation-table.ts";
 import { OperationWorker } from "./operation-worker.ts";
@@ -41,6 +41,8 @@ export interface ProvisionerOptions {
   readonly leaseMs?: number;
   readonly pollMs?: number;
   readonly retry?: RetryPolicy;
+  /** How often to look whether a cluster that abandoned projects have left something on is back. */
+  readonly tidyMs?: number;
   /** Stands around each step that is run: to measure it, or to see in a test what happens when a process dies in it. */
   readonly wrapStep?: (step: Step, kind: OperationKind) => Step;
 }
@@ -49,6 +51,7 @@ export interface ProvisionerOptions {
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_LEASE_MS = 10_000;
 const DEFAULT_POLL_MS = 2_000;
+const DEFAULT_TIDY_MS = 60_000;
 
 export function createProvisioner(options: ProvisionerOptions): Provisioner {
   const { database, events, runtimes, logger } = options;
@@ -72,8 +75,7 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     // Read after the insert: from here on no other operation can change the state before this transaction ends.
     const { state } = await getProject(tx, ref);
     const failed = state === "FAILED" ? await findLastFinishedOperation(tx, ref) : null;
-    if (!mayBegin(kind, state, failed?.kind ?? null))
-      throw new Conflict(`a project in state ${state} cannot ${kind}`, { state });
+    if (!mayBegin(kind, state, failed?.kind ?? null)) throw new Conflict(refusal(kind, state), { state });
     const { during } = TRANSITIONS[kind];
     if (during) await changeProjectState(tx, project, during);
     await publishEvent(tx, { topic: "operation", ref, operationId: operation.id, kind });
@@ -98,21 +100,38 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
     }
   }
 
+  async function tidy(): Promise<void> {
+    for (const runtime of Object.values(runtimes)) await runtime.tidy(logger);
+  }
+
   let stopping = false;
   let preparing: Promise<void> | undefined;
+  let tidying: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
   return {
     begin,
     retry,
     async start() {
       worker.start();
       preparing = prepare().catch((error) => logger.error({ err: error }, "could not prepare the clusters"));
+      timer = setInterval(() => {
+        tidying ??= tidy()
+          .catch((error) => logger.warn({ err: error }, "could not look for leftovers"))
+          .finally(() => (tidying = undefined));
+      }, options.tidyMs ?? DEFAULT_TIDY_MS);
     },
     async stop() {
       stopping = true;
-      await preparing;
+      clearInterval(timer);
+      await Promise.all([preparing, tidying]);
       await worker.stop();
     },
   };
+}
+
+function refusal(kind: OperationKind, state: ProjectState): string {
+  if (kind === "abandon") return "only a project whose deletion has failed is deleted by force";
+  return `a project in state ${state} cannot ${kind}`;
 }
 
 async function getProject(tx: Queryable, ref: string): Promise<ProjectRow> {

@@ -14,6 +14,8 @@ export interface Runtime {
    * of projects that an older version has made and operation `migrate` brings up to date.
    */
   prepare(logger: Logger): Promise<readonly string[]>;
+  /** Called now and then: removes what abandoned projects have left, where that can be reached by now. */
+  tidy(logger: Logger): Promise<void>;
 }
 
 /** A plan without a runtime is refused before anything is recorded. */

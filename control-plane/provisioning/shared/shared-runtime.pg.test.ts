@@ -1,12 +1,13 @@
 import bcrypt from "bcryptjs";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { parseClusterUrl } from "../../clusters/cluster-connections.ts";
 import { ProjectBusy } from "../../errors.ts";
 import { createLogger } from "../../logger.ts";
 import { createProvisioner } from "../provisioner.ts";
 import { type ProvisioningHarness, startProvisioning } from "../testing/provisioning-harness.ts";
 import { startSeverableProxy } from "../testing/severable-proxy.ts";
+import { listLeftovers, recordLeftover, removeLeftovers } from "./leftovers.ts";
 
 let house: ProvisioningHarness;
 const address = parseClusterUrl(inject("clusterUrl"));
@@ -245,6 +246,51 @@ describe("a cluster that is away", () => {
     await faraway.begin(ref, "delete");
     await faraway.untilSettled(ref, "DELETED");
     expect(await faraway.leftovers(ref)).toEqual([]);
+  });
+
+  test("a deletion by force leaves behind what it cannot reach, and removes it when the cluster is back", async () => {
+    await using proxy = await startSeverableProxy(address);
+    await using faraway = await startProvisioning(
+      inject("clusterUrl"),
+      { retry: IMPATIENT, tidyMs: 20 },
+      { ...address, host: "127.0.0.1", port: proxy.port },
+    );
+    const ref = await faraway.createProject();
+    await expect(faraway.begin(ref, "abandon")).rejects.toThrow("whose deletion has failed");
+    proxy.sever();
+    await faraway.begin(ref, "delete");
+    await faraway.untilSettled(ref, "FAILED");
+    await faraway.begin(ref, "abandon");
+    await faraway.untilSettled(ref, "DELETED");
+    expect(await listLeftovers(faraway.database, faraway.clusterId)).toEqual([ref]);
+    const secrets = await faraway.database.query("select from project_secrets where project_ref = $1", [ref]);
+    expect(secrets).toEqual([]);
+    proxy.mend();
+    await vi.waitFor(async () => expect(await listLeftovers(faraway.database, faraway.clusterId)).toEqual([]), {
+      timeout: 20_000,
+    });
+    expect(await faraway.leftovers(ref)).toEqual([]);
+  });
+
+  test("a deletion by force that reaches the cluster leaves nothing behind", async () => {
+    const ref = await house.createProject();
+    await house.database.query(
+      "insert into operations (project_ref, kind, state, finished_at) values ($1, 'delete', 'failed', clock_timestamp())",
+      [ref],
+    );
+    await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+    await house.begin(ref, "abandon");
+    await house.untilSettled(ref, "DELETED");
+    expect(await house.leftovers(ref)).toEqual([]);
+    expect(await listLeftovers(house.database, house.clusterId)).toEqual([]);
+  });
+
+  test("a project that lives is never taken for a leftover", async () => {
+    const ref = await house.createProject();
+    await recordLeftover(house.database, ref, house.clusterId);
+    await removeLeftovers(house.database, house.clusters, createLogger("silent"));
+    await (await connect(ref)).end();
+    await house.database.query("delete from leftovers");
   });
 
   test("a cluster that is back in time is not noticed", async () => {

@@ -6,22 +6,18 @@ import { withAuthenticatorSession } from "../../clusters/authenticator-session.t
 import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
 import { migrateProjectDatabase } from "../../clusters/migrate.ts";
 import { projectDatabaseName } from "../../clusters/names.ts";
-import {
-  dropProjectDatabase,
-  ensureProjectDatabase,
-  grantProject,
-  pauseProject,
-  resumeProject,
-} from "../../clusters/project-database.ts";
-import { dropProjectRoles, ensureProjectRoles } from "../../clusters/project-roles.ts";
+import { ensureProjectDatabase, grantProject, pauseProject, resumeProject } from "../../clusters/project-database.ts";
+import { ensureProjectRoles } from "../../clusters/project-roles.ts";
 import { terminateProjectSessions } from "../../clusters/project-sessions.ts";
 import type { Database } from "../../database.ts";
 import type { Logger } from "../../logger.ts";
 import { insertProjectUser } from "../../project-users/insert-user.ts";
 import type { Vault } from "../../secrets/vault.ts";
+import { isUnreachable } from "../failure.ts";
 import type { OperationKind, ProvisionedProject } from "../operation.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Step } from "../step-runner.ts";
+import { dropDatabaseOf, dropRolesOf, recordLeftover, removeLeftovers } from "./leftovers.ts";
 import { placeProject } from "./place-project.ts";
 import { ensureProjectSecrets, type ProjectSecrets, readProjectSecrets } from "./project-secrets.ts";
 import { ReadyClusters } from "./ready-clusters.ts";
@@ -42,6 +38,7 @@ export function createSharedRuntime(options: SharedRuntimeOptions): Runtime {
   const ready = new ReadyClusters(options.database, options.clusters);
   return {
     steps: (kind, project) => STEPS[kind](new SharedProject(options, ready, project)),
+    tidy: (logger) => removeLeftovers(options.database, options.clusters, logger),
     prepare: (logger) => prepareClusters(options.database, ready, logger),
   };
 }
@@ -68,6 +65,10 @@ const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly
   delete: (project) => [
     { name: "database", run: () => project.dropDatabase() },
     { name: "roles", run: () => project.dropRoles() },
+    { name: "records", run: () => project.forget() },
+  ],
+  abandon: (project) => [
+    { name: "cluster", run: () => project.dropOrLeaveBehind() },
     { name: "records", run: () => project.forget() },
   ],
   migrate: (project) => [{ name: "project-sql", run: () => project.migrate() }],
@@ -184,15 +185,23 @@ class SharedProject {
   }
 
   async dropDatabase(): Promise<void> {
-    if (this.#clusterId) await this.onCluster(dropProjectDatabase);
+    if (this.#clusterId) await dropDatabaseOf(this.#options.clusters, this.#clusterId, this.#ref);
   }
 
   async dropRoles(): Promise<void> {
-    const clusterId = this.#clusterId;
-    if (!clusterId) return; // it was never placed
-    const { clusters } = this.#options;
-    const connect = (database: string) => clusters.projectAdmin(clusterId, database);
-    await clusters.withAdmin(clusterId, (client) => dropProjectRoles(client, connect, this.#ref));
+    if (this.#clusterId) await dropRolesOf(this.#options.clusters, this.#clusterId, this.#ref);
+  }
+
+  /** What cannot be reached is remembered; anything else that goes wrong is a failure, as of an ordinary deletion. */
+  async dropOrLeaveBehind(): Promise<void> {
+    const { database } = this.#options;
+    try {
+      await this.dropDatabase();
+      await this.dropRoles();
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
+      await recordLeftover(database, this.#ref, this.#cluster);
+    }
   }
 
   /** Last, as the earlier steps need to know the cluster. The tombstone and the audit log stay. */

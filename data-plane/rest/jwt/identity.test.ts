@@ -157,3 +157,16 @@ describe("asymmetric keys", () => {
     ).toThrow("No suitable key");
   });
 });
+
+test("a key that is for encryption verifies nothing", () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const signed = `${encode({ alg: "EdDSA" })}.${encode({ role: "authenticated" })}`;
+  const authorization = `Bearer ${signed}.${sign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
+  const withUse = (use: string) => {
+    const jwk = { ...publicKey.export({ format: "jwk" }), use } as JsonWebKey;
+    return authenticator({ jwtKeys: { secrets: [], jwks: [jwk], strictKid: true } });
+  };
+  expect(withUse("sig").authenticate(authorization).role).toBe("authenticated");
+  expect(() => withUse("enc").authenticate(authorization)).toThrow(expect.objectContaining({ code: "PGRST301" }));
+});

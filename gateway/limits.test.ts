@@ -1,26 +1,26 @@
 import { expect, test } from "vitest";
-import { ProjectUsage, TokenBucket } from "./limits.ts";
+import { ProjectUsage, TokenBuckets } from "./limits.ts";
 import { snapshot } from "./snapshot.fixture.ts";
 
 test("a bucket lets its burst pass, then its rate", () => {
-  const bucket = new TokenBucket(3, 0);
-  expect([1, 2, 3, 4].map(() => bucket.take(10, 3, 0))).toEqual([true, true, true, false]);
-  expect(bucket.take(10, 3, 99)).toBe(false);
-  expect(bucket.take(10, 3, 100)).toBe(true);
-  expect(bucket.take(10, 3, 100)).toBe(false);
+  const buckets = new TokenBuckets(1);
+  expect([1, 2, 3, 4].map(() => buckets.take(0, 10, 3, 0))).toEqual([true, true, true, false]);
+  expect(buckets.take(0, 10, 3, 99)).toBe(false);
+  expect(buckets.take(0, 10, 3, 100)).toBe(true);
+  expect(buckets.take(0, 10, 3, 100)).toBe(false);
 });
 
 test("a bucket never holds more than its burst", () => {
-  const bucket = new TokenBucket(2, 0);
-  expect([1, 2, 3].map(() => bucket.take(10, 2, 1_000_000))).toEqual([true, true, false]);
+  const buckets = new TokenBuckets(1);
+  expect([1, 2, 3].map(() => buckets.take(0, 10, 2, 1_000_000))).toEqual([true, true, false]);
 });
 
 test("a clock that is set back neither empties nor fills a bucket", () => {
-  const bucket = new TokenBucket(2, 10_000);
-  expect(bucket.take(1, 2, 0)).toBe(true);
-  expect(bucket.take(1, 2, 0)).toBe(true);
-  expect(bucket.take(1, 2, 500)).toBe(false);
-  expect(bucket.take(1, 2, 1_000)).toBe(true);
+  const buckets = new TokenBuckets(1);
+  expect(buckets.take(0, 1, 2, 10_000)).toBe(true);
+  expect(buckets.take(0, 1, 2, 0)).toBe(true);
+  expect(buckets.take(0, 1, 2, 500)).toBe(false);
+  expect(buckets.take(0, 1, 2, 1_000)).toBe(true);
 });
 
 test("route classes have budgets of their own, and sign-ins a tenth", () => {

@@ -1,6 +1,6 @@
 /** What keeps one project from taking more than its share: token buckets, a cap on requests in flight and on sockets. */
 import type { ProjectLimits } from "../control-plane/client/config-snapshot.ts";
-import type { RouteClass } from "./route.ts";
+import { ROUTE_CLASSES, type RouteClass } from "./route.ts";
 
 /** Sign-ins cost a password hash or a mail: a tenth of the project's rate. */
 const SHARE: Readonly<Record<RouteClass, number>> = { rest: 1, auth: 1, signin: 0.1, storage: 1, realtime: 1 };
@@ -12,25 +12,32 @@ export interface Budget {
   readonly retryAfterSeconds: number;
 }
 
-/** Holds up to `burst` tokens and gains `perSecond` of them. */
-export class TokenBucket {
-  tokens: number;
-  #updatedMs: number;
+/** A bucket holds up to `burst` tokens and gains `perSecond` of them; it begins full. */
+export class TokenBuckets {
+  /** Tokens and the time of the last look, in milliseconds, bucket after bucket: one piece of memory a project. */
+  readonly #levels: Float64Array;
 
-  constructor(burst: number, nowMs: number) {
-    this.tokens = burst;
-    this.#updatedMs = nowMs;
+  constructor(count: number) {
+    this.#levels = new Float64Array(2 * count).fill(Number.POSITIVE_INFINITY);
   }
 
-  take(perSecond: number, burst: number, nowMs: number): boolean {
-    const elapsedMs = nowMs - this.#updatedMs;
+  /** Infinite until the first {@link take}. */
+  tokens(bucket: number): number {
+    return this.#levels[2 * bucket] as number;
+  }
+
+  take(bucket: number, perSecond: number, burst: number, nowMs: number): boolean {
+    const levels = this.#levels;
+    const at = 2 * bucket;
+    let tokens = levels[at] as number;
+    const elapsedMs = nowMs - (levels[at + 1] as number);
     // A clock that was set back must neither drain nor stop the bucket.
-    if (elapsedMs > 0) this.tokens += (elapsedMs / 1000) * perSecond;
-    if (elapsedMs !== 0) this.#updatedMs = nowMs;
-    if (this.tokens > burst) this.tokens = burst;
-    if (this.tokens < 1) return false;
-    this.tokens -= 1;
-    return true;
+    if (elapsedMs > 0) tokens += (elapsedMs / 1000) * perSecond;
+    levels[at + 1] = nowMs;
+    if (tokens > burst) tokens = burst;
+    const isEnough = tokens >= 1;
+    levels[at] = isEnough ? tokens - 1 : tokens;
+    return isEnough;
   }
 }
 
@@ -38,22 +45,17 @@ export class TokenBucket {
 export class ProjectUsage {
   requestsInFlight = 0;
   sockets = 0;
-  readonly #buckets = new Map<RouteClass, TokenBucket>();
+  readonly #buckets = new TokenBuckets(ROUTE_CLASSES.length);
 
   /** Takes one request from the class's bucket. */
   admit(limits: ProjectLimits, routeClass: RouteClass, nowMs: number): boolean {
     const { perSecond, burst } = rateOf(limits, routeClass);
-    let bucket = this.#buckets.get(routeClass);
-    if (!bucket) {
-      bucket = new TokenBucket(burst, nowMs);
-      this.#buckets.set(routeClass, bucket);
-    }
-    return bucket.take(perSecond, burst, nowMs);
+    return this.#buckets.take(ROUTE_CLASSES.indexOf(routeClass), perSecond, burst, nowMs);
   }
 
   budget(limits: ProjectLimits, routeClass: RouteClass): Budget {
     const { perSecond, burst } = rateOf(limits, routeClass);
-    const tokens = this.#buckets.get(routeClass)?.tokens ?? burst;
+    const tokens = Math.min(burst, this.#buckets.tokens(ROUTE_CLASSES.indexOf(routeClass)));
     return {
       limit: Math.floor(burst),
       remaining: Math.max(0, Math.floor(tokens)),

@@ -18,6 +18,8 @@ export interface Running {
   readonly port: number;
   /** Processes whose CPU time counts. */
   readonly pids: () => readonly number[];
+  /** Asks for a line on standard output, by a signal. */
+  tell(signal: NodeJS.Signals): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -45,6 +47,10 @@ async function start(
     name,
     port,
     pids: () => (child.pid === undefined ? [] : processTree(child.pid)),
+    async tell(signal) {
+      child.kill(signal);
+      return String((await once(child.stdout, "data"))[0]);
+    },
     async stop() {
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);
@@ -191,6 +197,6 @@ export async function startGateway(
   };
   const script = join(import.meta.dirname, "under-test.ts");
   // As `npm run gateway` starts it.
-  const args = ["--max-semi-space-size=64", script, JSON.stringify(all)];
+  const args = ["--max-semi-space-size=64", "--expose-gc", script, JSON.stringify(all)];
   return start(name, PEER_CORE, process.execPath, args, port, true);
 }

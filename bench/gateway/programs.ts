@@ -1,5 +1,5 @@
 /** The programs of others that the benchmarks use: found on this machine, or said how to get. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -37,12 +37,7 @@ export function missingPrograms(): readonly string[] {
 export function versionOf(name: Program): string {
   const path = findProgram(name);
   if (path === null) return `${name}: not installed`;
-  const flag = name === "k6" ? "version" : "-v";
-  try {
-    const output = execFileSync(path, [flag], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-    return output.split("\n")[0] ?? name;
-  } catch (error) {
-    const { stdout, stderr } = error as { stdout?: string; stderr?: string };
-    return `${stdout ?? ""}${stderr ?? ""}`.split("\n")[0] ?? name;
-  }
+  // Some say it on standard error, some with a failure.
+  const { stdout, stderr } = spawnSync(path, [name === "k6" ? "version" : "-v"], { encoding: "utf8" });
+  return `${stdout}${stderr}`.split("\n")[0] ?? name;
 }

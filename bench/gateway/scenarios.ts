@@ -152,9 +152,9 @@ async function projects(folder: string): Promise<string> {
         for (const target of running) {
           await checkAnswer(target, bodyPath("200 B"), 200);
           const options = { path: bodyPath("200 B"), seconds: SECONDS, connections: CONNECTIONS, folder };
-          const before = proportionalSetBytes(target.pids());
+          const before = Number(await target.tell("SIGUSR2"));
           await touchAll(target, many);
-          const after = proportionalSetBytes(target.pids());
+          const after = Number(await target.tell("SIGUSR2"));
           const ratios: number[] = [];
           for (let index = 0; index < ROUNDS; index += 1) {
             const one = await runWrk(target, { ...options, projects: 1 });
@@ -165,7 +165,7 @@ async function projects(folder: string): Promise<string> {
         }
         const head = `### ${many} projects at random, against one project`;
         const note =
-          "Memory is what a first request to each project adds: its keys, budgets and limits, not its snapshot.";
+          "Memory is what a first request to each project adds to the heap: its keys, budgets and limits, not its snapshot.";
         return `${head}\n\n${note}\n\n${table(["", "throughput ratio", "MB per 1,000 projects"], rows)}`;
       },
     ),

@@ -264,6 +264,17 @@ describe("results", () => {
     }
   });
 
+  test.each([
+    ["GET /rpc/books_of?author=1&limit=1", undefined],
+    ["POST /rpc/books_of?limit=1&title=not.eq.x", { author: 1 }],
+    ["GET /rpc/add_up?a=1", undefined],
+  ])("rows can be estimated, with the call's arguments: %s", async (target, body) => {
+    const answer = await project.call(target, { body, prefer: "count=planned" });
+    expect(answer.status).toBeLessThan(300);
+    expect(answer.headers["content-range"]).toMatch(/^0-0\/\d+$/);
+    expect(answer.headers["preference-applied"]).toBe("count=planned");
+  });
+
   test("an argument and a filter may have one name", async () => {
     await project.sql(
       "create or replace function pages_above(pages int) returns setof books stable language sql as $$ select * from books b where b.pages > pages_above.pages $$",

@@ -155,6 +155,18 @@ describe("PUT", () => {
     expect(await project.rows("GET /stock?order=article")).toEqual(before);
   });
 
+  test.each([
+    ["no row", []],
+    ["nothing", {}],
+    ["no key", { note: "x" }],
+    ["another key", { id: 2 }],
+  ])("whose body has %s does not match its address", async (_, body) => {
+    expect(await project.call("PUT /codes?id=eq.1", { body })).toMatchObject({
+      status: 400,
+      body: { code: "PGRST115" },
+    });
+  });
+
   test("of a relation without a key is refused", async () => {
     expect(await project.call("PUT /keyless?n=eq.1", { body: { n: 1 } })).toMatchObject({
       status: 405,

@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findProgram } from "../programs.ts";
 import { LOAD_CORE, pinned, type Running } from "./peers.ts";
-import { findProgram } from "./programs.ts";
 import { keyOf, refOf } from "./under-test.ts";
 
 export interface Throughput {

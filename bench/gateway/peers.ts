@@ -5,8 +5,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { processTree } from "../process-memory.ts";
+import { findProgram } from "../programs.ts";
 import { freePort } from "./free-port.ts";
-import { findProgram } from "./programs.ts";
 import { keyOf, refOf, type UnderTestSettings } from "./under-test.ts";
 
 /** The peer under test has one core, upstream and load generator share the other. */

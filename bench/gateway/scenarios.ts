@@ -1,6 +1,8 @@
 /** What is measured, and how it is told. Each scenario checks the answers of all its targets first. */
 import { setTimeout as delay } from "node:timers/promises";
 import { proportionalSetBytes } from "../process-memory.ts";
+import { findProgram } from "../programs.ts";
+import { median, round, table } from "../results.ts";
 import { countFailures } from "./failures.ts";
 import { freePort } from "./free-port.ts";
 import { checkAnswer, projectUrl, runK6, runK6Sockets, runWrk, type Throughput } from "./load.ts";
@@ -17,8 +19,6 @@ import {
   startUndici,
   startUpstream,
 } from "./peers.ts";
-import { findProgram } from "./programs.ts";
-import { median, round, table } from "./results.ts";
 import { keyOf, refOf } from "./under-test.ts";
 
 export interface Scenario {

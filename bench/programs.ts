@@ -10,7 +10,10 @@ const HINTS = {
   haproxy: "apt-get install haproxy",
   k6: "go install go.k6.io/k6@latest, or see https://grafana.com/docs/k6/latest/set-up/install-k6/",
   taskset: "apt-get install util-linux",
+  pgbench: "apt-get install postgresql-contrib",
 } as const;
+
+const VERSION_FLAGS: Partial<Record<Program, string>> = { k6: "version", pgbench: "--version", taskset: "--version" };
 
 export type Program = keyof typeof HINTS;
 
@@ -27,10 +30,9 @@ export function findProgram(name: Program): string | null {
   return folder === undefined ? null : join(folder, name);
 }
 
-/** A line for each program that is missing. */
-export function missingPrograms(): readonly string[] {
-  const names = Object.keys(HINTS) as Program[];
-  return names.filter((name) => findProgram(name) === null).map((name) => `${name} is missing: ${HINTS[name]}`);
+/** A line for each of the programs that is missing, with how to get it. */
+export function missingPrograms(programs: readonly Program[]): readonly string[] {
+  return programs.filter((name) => findProgram(name) === null).map((name) => `${name} is missing: ${HINTS[name]}`);
 }
 
 /** First line of what the program says of its version. */
@@ -38,6 +40,6 @@ export function versionOf(name: Program): string {
   const path = findProgram(name);
   if (path === null) return `${name}: not installed`;
   // Some say it on standard error, some with a failure.
-  const { stdout, stderr } = spawnSync(path, [name === "k6" ? "version" : "-v"], { encoding: "utf8" });
+  const { stdout, stderr } = spawnSync(path, [VERSION_FLAGS[name] ?? "-v"], { encoding: "utf8" });
   return `${stdout}${stderr}`.split("\n")[0] ?? name;
 }

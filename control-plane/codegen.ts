@@ -25,6 +25,11 @@ export const TARGETS: readonly Target[] = [
     output: "control-plane/client/generated/operations.ts",
     documents: "text",
   },
+  {
+    folder: "compose/cli",
+    output: "compose/cli/generated/operations.ts",
+    documents: "text",
+  },
   { folder: "dashboard/src", output: "dashboard/src/generated/graphql.ts", documents: "node" },
 ];
 

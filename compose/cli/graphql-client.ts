@@ -2,11 +2,18 @@
 
 import type { Environment } from "../environment.ts";
 import { findLocalInstance, findOwnerToken, type LocalInstance } from "../local-instance.ts";
+import type { OperationText } from "./generated/operations.ts";
 import { CommandError } from "./output.ts";
 
 export interface GraphqlClient {
-  /** @throws {CommandError} what the API answered, or why it could not be reached. */
-  request<Data>(document: string, variables?: Readonly<Record<string, unknown>>): Promise<Data>;
+  /**
+   * @param operation one of operations/*.graphql, or any other text, whose answer is then what the caller says it is.
+   * @throws {CommandError} what the API answered, or why it could not be reached.
+   */
+  request<Data, Variables = Readonly<Record<string, unknown>>>(
+    operation: OperationText<Data, Variables> | string,
+    variables?: NoInfer<Variables>,
+  ): Promise<Data>;
 }
 
 interface GraphqlAnswer<Data> {
@@ -16,7 +23,7 @@ interface GraphqlAnswer<Data> {
 
 export function createGraphqlClient(controlPlaneUrl: string, token: string): GraphqlClient {
   return {
-    async request<Data>(document: string, variables: Readonly<Record<string, unknown>> = {}) {
+    async request<Data>(document: string, variables: unknown = {}) {
       const response = await fetch(`${controlPlaneUrl}/graphql`, {
         method: "POST",
         headers: { "content-type": "application/json", authorization: `Bearer ${token}` },

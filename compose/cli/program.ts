@@ -131,7 +131,7 @@ function addProjectCommands(project: Command, environment: () => Environment): v
   const lifecycle = (
     verb: string,
     description: string,
-    act: (api: ReturnType<typeof connect>, ref: string) => Promise<ProjectSummary | undefined>,
+    act: (api: ReturnType<typeof connect>, ref: string) => Promise<ProjectSummary>,
   ) =>
     project
       .command(verb)
@@ -139,16 +139,24 @@ function addProjectCommands(project: Command, environment: () => Environment): v
       .argument("<ref>")
       .option("--json", "print JSON")
       .action(async (ref: string, options: JsonOption) => {
-        const summary = (await act(connect(), ref)) ?? { ref, state: "DELETED" };
+        const summary = await act(connect(), ref);
         if (options.json) return printJson(summary);
         console.log(`${ref} is ${summary.state.toLowerCase()}`);
       });
   lifecycle("pause", "stop serving a project and close its connections; its data stays", pauseProject);
   lifecycle("resume", "serve a paused project again", resumeProject);
-  lifecycle("delete", "delete a project with its database, for good", async (api, ref) => {
-    await deleteProject(api, ref);
-    return undefined;
-  });
+
+  project
+    .command("delete")
+    .description("delete a project with its database, for good")
+    .argument("<ref>")
+    .option("--force", "after a deletion has failed: leave behind what its cluster, out of reach, still holds")
+    .option("--json", "print JSON")
+    .action(async (ref: string, options: JsonOption & { force?: boolean }) => {
+      await deleteProject(connect(), ref, options.force ?? false);
+      if (options.json) return printJson({ ref, state: "DELETED" });
+      console.log(`${ref} is deleted`);
+    });
 }
 
 function formatSummary({ ref, name, state, stateReason, url }: ProjectSummary): string {

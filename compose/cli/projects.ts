@@ -1,16 +1,25 @@
 /** What the command line asks of projects, over GraphQL. */
+import {
+  type ApiKeyKind,
+  type ApiKeyRole,
+  CreateProjectDocument,
+  DeleteProjectDocument,
+  PauseProjectDocument,
+  ProjectDocument,
+  ProjectKeysDocument,
+  type ProjectQuery,
+  type ProjectState,
+  ProjectsDocument,
+  type ProjectsQuery,
+  ResumeProjectDocument,
+  RevealApiKeyDocument,
+  RevealSecretsDocument,
+  ViewerOrganizationsDocument,
+} from "./generated/operations.ts";
 import type { GraphqlClient } from "./graphql-client.ts";
 import { CommandError } from "./output.ts";
 
-export interface ProjectSummary {
-  readonly ref: string;
-  readonly name: string;
-  readonly plan: string;
-  readonly state: string;
-  readonly stateReason: string | null;
-  readonly url: string;
-  readonly createdAt: string;
-}
+export type ProjectSummary = ProjectQuery["project"];
 
 /** Everything a person or a script needs to use a project. */
 export interface ProjectCredentials {
@@ -24,14 +33,6 @@ export interface ProjectCredentials {
   readonly databaseUrl: string;
 }
 
-interface ApiKey {
-  readonly id: string;
-  readonly kind: "LEGACY" | "PUBLISHABLE" | "SECRET";
-  readonly role: "ANON" | "SERVICE_ROLE";
-  readonly revokedAt: string | null;
-}
-
-const SUMMARY = "ref name plan state stateReason url createdAt";
 const PAGE_SIZE = 100;
 const POLL_MS = 50;
 /** A creation takes a tenth of a second; this is for a machine in trouble. */
@@ -42,9 +43,7 @@ const SETTLE_TIMEOUT_MS = 120_000;
  * @throws {CommandError} when there is none, or several to choose from.
  */
 export async function findOrganizationId(api: GraphqlClient, wanted: string | undefined): Promise<string> {
-  const { viewer } = await api.request<{
-    viewer: { organizations: readonly { id: string; slug: string; name: string }[] } | null;
-  }>("query ViewerOrganizations { viewer { organizations { id slug name } } }");
+  const { viewer } = await api.request(ViewerOrganizationsDocument, {});
   if (!viewer) throw new CommandError("The access token is not valid (any more).");
   const fitting = viewer.organizations.filter(
     ({ id, slug }) => wanted === undefined || wanted === slug || wanted === id,
@@ -62,32 +61,19 @@ export async function listProjects(api: GraphqlClient, organizationId: string): 
   const projects: ProjectSummary[] = [];
   let after: string | null = null;
   for (;;) {
-    const page: {
-      projects: {
-        edges: readonly { node: ProjectSummary }[];
-        pageInfo: { hasNextPage: boolean; endCursor: string | null };
-      };
-    } = await api.request(
-      `query Projects($organizationId: ID!, $first: Int!, $after: String) {
-         projects(organizationId: $organizationId, first: $first, after: $after) {
-           edges { node { ${SUMMARY} } }
-           pageInfo { hasNextPage endCursor }
-         }
-       }`,
-      { organizationId, first: PAGE_SIZE, after },
-    );
-    projects.push(...page.projects.edges.map(({ node }) => node));
-    if (!page.projects.pageInfo.hasNextPage) return projects;
-    after = page.projects.pageInfo.endCursor;
+    const { projects: page }: ProjectsQuery = await api.request(ProjectsDocument, {
+      organizationId,
+      first: PAGE_SIZE,
+      after,
+    });
+    projects.push(...page.edges.map(({ node }) => node));
+    if (!page.pageInfo.hasNextPage) return projects;
+    after = page.pageInfo.endCursor ?? null;
   }
 }
 
 export async function getProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
-  const { project } = await api.request<{ project: ProjectSummary }>(
-    `query Project($ref: ID!) { project(ref: $ref) { ${SUMMARY} } }`,
-    { ref },
-  );
-  return project;
+  return (await api.request(ProjectDocument, { ref })).project;
 }
 
 /** Creates a shared project and waits until it serves. @throws {CommandError} with the reason when it fails. */
@@ -95,26 +81,23 @@ export async function createProject(
   api: GraphqlClient,
   input: { organizationId: string; name: string },
 ): Promise<ProjectSummary> {
-  const { createProject: created } = await api.request<{ createProject: ProjectSummary }>(
-    `mutation CreateProject($input: CreateProjectInput!) { createProject(input: $input) { ${SUMMARY} } }`,
-    { input },
-  );
+  const { createProject: created } = await api.request(CreateProjectDocument, { input });
   return untilState(api, created.ref, "ACTIVE");
 }
 
 export async function pauseProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
-  await api.request("mutation PauseProject($ref: ID!) { pauseProject(ref: $ref) { ref } }", { ref });
+  await api.request(PauseProjectDocument, { ref });
   return untilState(api, ref, "PAUSED");
 }
 
 export async function resumeProject(api: GraphqlClient, ref: string): Promise<ProjectSummary> {
-  await api.request("mutation ResumeProject($ref: ID!) { resumeProject(ref: $ref) { ref } }", { ref });
+  await api.request(ResumeProjectDocument, { ref });
   return untilState(api, ref, "ACTIVE");
 }
 
-/** Resolves when nothing of the project is left. */
-export async function deleteProject(api: GraphqlClient, ref: string): Promise<void> {
-  await api.request("mutation DeleteProject($ref: ID!) { deleteProject(ref: $ref) { ref } }", { ref });
+/** Resolves when the project is deleted. @param force although its cluster cannot be reached, after a deletion has failed. */
+export async function deleteProject(api: GraphqlClient, ref: string, force: boolean): Promise<void> {
+  await api.request(DeleteProjectDocument, { ref, force });
   const deadline = Date.now() + SETTLE_TIMEOUT_MS;
   while (Date.now() < deadline) {
     if (await isGone(api, ref)) return;
@@ -125,31 +108,17 @@ export async function deleteProject(api: GraphqlClient, ref: string): Promise<vo
 
 /** All keys and the connection string: each reveal is noted in the audit log. */
 export async function revealCredentials(api: GraphqlClient, ref: string): Promise<ProjectCredentials> {
-  const { project } = await api.request<{ project: { url: string; apiKeys: readonly ApiKey[] } }>(
-    "query ProjectKeys($ref: ID!) { project(ref: $ref) { url apiKeys { id kind role revokedAt } } }",
-    { ref },
-  );
-  const reveal = async (kind: ApiKey["kind"], role: ApiKey["role"]) => {
+  const { project } = await api.request(ProjectKeysDocument, { ref });
+  const reveal = async (kind: ApiKeyKind, role: ApiKeyRole) => {
     const key = project.apiKeys.find((one) => one.kind === kind && one.role === role && one.revokedAt === null);
-    if (!key) return "";
-    const answer = await api.request<{ revealApiKey: string }>(
-      "mutation RevealApiKey($ref: ID!, $id: ID!) { revealApiKey(ref: $ref, id: $id) }",
-      { ref, id: key.id },
-    );
-    return answer.revealApiKey;
+    return key ? (await api.request(RevealApiKeyDocument, { ref, id: key.id })).revealApiKey : "";
   };
   const [anonKey, serviceRoleKey, publishableKey, secretKey, rest] = await Promise.all([
     reveal("LEGACY", "ANON"),
     reveal("LEGACY", "SERVICE_ROLE"),
     reveal("PUBLISHABLE", "ANON"),
     reveal("SECRET", "SERVICE_ROLE"),
-    api.request<{ revealSecret: string; revealDatabaseUrl: string }>(
-      `mutation RevealSecrets($ref: ID!) {
-         revealSecret(ref: $ref, name: "JWT_SECRET")
-         revealDatabaseUrl(ref: $ref)
-       }`,
-      { ref },
-    ),
+    api.request(RevealSecretsDocument, { ref }),
   ]);
   return {
     ref,
@@ -163,7 +132,7 @@ export async function revealCredentials(api: GraphqlClient, ref: string): Promis
   };
 }
 
-async function untilState(api: GraphqlClient, ref: string, state: string): Promise<ProjectSummary> {
+async function untilState(api: GraphqlClient, ref: string, state: ProjectState): Promise<ProjectSummary> {
   const deadline = Date.now() + SETTLE_TIMEOUT_MS;
   for (;;) {
     const project = await getProject(api, ref);

@@ -1,27 +1,12 @@
 /** `supalove project sql`: runs SQL as the project's database user, shows results as tables. */
 import { text } from "node:stream/consumers";
+import { RunSqlDocument, type RunSqlMutation } from "./generated/operations.ts";
 import type { GraphqlClient } from "./graphql-client.ts";
 import { formatTable, printJson } from "./output.ts";
 
-interface SqlResult {
-  readonly results: readonly {
-    readonly command: string;
-    readonly columns: readonly { readonly name: string }[];
-    readonly rows: readonly (readonly unknown[])[];
-    readonly truncated: boolean;
-  }[];
-  readonly notices: readonly string[];
-}
-
 /** @throws {CommandError} with PostgreSQL's message. */
-export async function executeSql(api: GraphqlClient, ref: string, sql: string): Promise<SqlResult> {
-  const { runSql } = await api.request<{ runSql: SqlResult }>(
-    `mutation RunSql($input: RunSqlInput!) {
-       runSql(input: $input) { notices results { command truncated rows columns { name } } }
-     }`,
-    { input: { ref, sql } },
-  );
-  return runSql;
+export async function executeSql(api: GraphqlClient, ref: string, sql: string): Promise<RunSqlMutation["runSql"]> {
+  return (await api.request(RunSqlDocument, { input: { ref, sql } })).runSql;
 }
 
 /** @param sql the statements, or `-` for standard input. */
@@ -39,7 +24,7 @@ export async function printSql(
       console.log(
         formatTable(
           columns.map(({ name }) => name),
-          rows.map((row) => row.map(cell)),
+          rows.map((row) => (row as unknown[]).map(cell)), // each is a list of values, which the schema calls JSON
         ),
       );
     console.log(truncated ? `${command} (first ${rows.length} shown)` : command);

@@ -36,7 +36,8 @@ export async function playDemo(api: GraphqlClient, options: { readonly json?: bo
       await play(title, run);
     }
   } finally {
-    if (ref && !options.keep) await play("delete the project", async () => deleteProject(api, ref).then(() => "gone"));
+    if (ref && !options.keep)
+      await play("delete the project", async () => deleteProject(api, ref, false).then(() => "gone"));
   }
   if (options.json) printJson({ ref, kept: options.keep ?? false, steps: played });
 }

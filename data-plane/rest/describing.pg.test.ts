@@ -69,6 +69,24 @@ describe("the root", () => {
     expect(Object.keys(museum.paths)).toEqual(["/", "/pieces"]);
   });
 
+  test("names the public address, and how to sign in when the project wants it", async () => {
+    const plain = await project.rows("GET /");
+    const { hostname, port, pathname } = new URL(project.snapshot.publicUrl);
+    expect(plain).toMatchObject({ host: `${hostname}:${port}`, basePath: `${pathname}/rest/v1`, schemes: ["http"] });
+    expect(plain).not.toHaveProperty("securityDefinitions");
+    const secured = await project.rows("GET /", { settings: { openApiSecurityActive: true } });
+    expect(secured.securityDefinitions).toEqual({
+      JWT: expect.objectContaining({ type: "apiKey", in: "header", name: "Authorization" }),
+    });
+    expect(secured.security).toEqual([{ JWT: [] }]);
+  });
+
+  test("has the headers alone for HEAD", async () => {
+    const head = await project.call("HEAD /");
+    expect([head.status, head.text]).toEqual([200, ""]);
+    expect(head.headers["content-type"]).toBe("application/openapi+json; charset=utf-8");
+  });
+
   test("may be disabled", async () => {
     expect(await project.call("GET /", { settings: { openApiMode: "disabled" } })).toMatchObject({
       status: 404,

@@ -48,8 +48,10 @@ export interface WrkOptions {
   readonly path: string;
   readonly seconds: number;
   readonly connections: number;
-  /** Requests go to so many projects at random. */
+  /** Requests go to so many projects at random, */
   readonly projects?: number;
+  /** beginning with this one. */
+  readonly firstProject?: number;
   /** Each connection waits so long before a request: a rate instead of all the target takes. */
   readonly delayMs?: number;
   readonly folder: string;
@@ -60,7 +62,7 @@ export async function runWrk(target: Running, options: WrkOptions): Promise<Thro
   const wrk = findProgram("wrk");
   if (wrk === null) throw new Error("wrk is not installed");
   const script = join(options.folder, "load.lua");
-  writeFileSync(script, luaScript(options.path, options.projects ?? 1, options.delayMs ?? 0));
+  writeFileSync(script, luaScript(options));
   const url = `http://127.0.0.1:${target.port}`;
   const args = ["-t1", `-c${options.connections}`, `-d${options.seconds}s`, "--latency", "-s", script, url];
   const pids = target.pids();
@@ -81,8 +83,9 @@ export async function runWrk(target: Running, options: WrkOptions): Promise<Thro
 }
 
 /** The headers that supabase-js sends. */
-function luaScript(path: string, projects: number, delayMs: number): string {
-  const targets = Array.from({ length: projects }, (_, index) => [refOf(index), keyOf(index)] as const);
+function luaScript({ path, projects = 1, firstProject = 0, delayMs = 0 }: WrkOptions): string {
+  const indexes = Array.from({ length: projects }, (_, index) => firstProject + index);
+  const targets = indexes.map((index) => [refOf(index), keyOf(index)] as const);
   return `
 local refs = { ${targets.map(([ref]) => `"${ref}"`).join(",")} }
 local keys = { ${targets.map(([, key]) => `"${key}"`).join(",")} }

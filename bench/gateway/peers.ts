@@ -189,6 +189,7 @@ export async function startGateway(
     origin: `http://127.0.0.1:${upstream.port}`,
     projects: 1_000,
     accessLog: null,
+    deadProject: null,
     requestsPerSecond: 1_000_000,
     pipelining: true,
     sharePort: false,

@@ -5,7 +5,7 @@ import { findProgram } from "../programs.ts";
 import { median, round, table } from "../results.ts";
 import { countFailures } from "./failures.ts";
 import { freePort } from "./free-port.ts";
-import { checkAnswer, projectUrl, runK6, runK6Sockets, runWrk, type Throughput } from "./load.ts";
+import { checkAnswer, type Latency, projectUrl, runK6, runK6Sockets, runWrk, type Throughput } from "./load.ts";
 import {
   BODY_BYTES,
   type BodySize,
@@ -187,34 +187,47 @@ async function touchAll(target: Running, count: number): Promise<void> {
   }
 }
 
-/** Others while one project is flooded far beyond its limit, and while its upstream is dead. */
+const FLOODED = 0;
+const QUIET = 1;
+const DEAD = 2;
+
+/** Others while one project is flooded far beyond its limit, and while one whose upstream is dead is asked all the time. */
 async function neighbours(folder: string): Promise<string> {
   if (findProgram("k6") === null) return "### Neighbours\n\nNot measured: k6 is not installed.";
   const limit = 500;
   return withUpstream(folder, (upstream) =>
-    withAll([startGateway("gateway", upstream, { requestsPerSecond: limit })], async (gateway) => {
+    withAll([startGateway("gateway", upstream, { requestsPerSecond: limit, deadProject: DEAD })], async (gateway) => {
       const target = gateway as Running;
-      const quietUrl = projectUrl(target.port, bodyPath("200 B"), 1);
-      const measure = () => runK6(quietUrl, 200, 200, 8, 1);
+      const measure = () => runK6(projectUrl(target.port, bodyPath("200 B"), QUIET), 200, 200, 8, QUIET);
+      const disturb = async (firstProject: number) => {
+        const load = { path: bodyPath("200 B"), seconds: 10, connections: 50, delayMs: 10, firstProject, folder };
+        const disturbance = runWrk(target, load);
+        await delay(1_000);
+        return { latency: await measure(), disturbance: await disturbance };
+      };
       await measure();
       const alone = await measure();
-      const flood = runWrk(target, {
-        path: bodyPath("200 B"),
-        seconds: 10,
-        connections: 50,
-        delayMs: 10,
-        folder,
-      });
-      await delay(1_000);
-      const beside = await measure();
-      const { requestsPerSecond, failed } = await flood;
-      const rows = [
-        ["alone", round(alone.p50Ms, 2), round(alone.p99Ms, 2), alone.failed],
-        ["beside the flood", round(beside.p50Ms, 2), round(beside.p99Ms, 2), beside.failed],
+      const flood = await disturb(FLOODED);
+      const dead = await disturb(DEAD);
+      const row = (name: string, { p50Ms, p99Ms, failed }: Latency) => [
+        name,
+        round(p50Ms, 2),
+        round(p99Ms, 2),
+        round(p99Ms / alone.p99Ms, 2),
+        failed,
       ];
-      const head = "### One project at 200 requests a second while another is flooded";
-      const note = `The flood: ${round(requestsPerSecond)} requests a second against a limit of ${limit}; ${failed} of them refused with 429. Load generators and upstream share one core.`;
-      return `${head}\n\n${note}\n\n${table(["", "p50 ms", "p99 ms", "failed"], rows)}`;
+      const rows = [
+        row("alone", alone),
+        row("beside the flood", flood.latency),
+        row("beside the dead upstream", dead.latency),
+      ];
+      const head = "### One project at 200 requests a second while another is flooded, or dead";
+      const note =
+        `The flood: ${round(flood.disturbance.requestsPerSecond)} requests a second against a limit of ${limit}; ` +
+        `${flood.disturbance.failed} of them refused with 429. The project without an upstream was asked ` +
+        `${round(dead.disturbance.requestsPerSecond)} times a second; ${dead.disturbance.failed} answers were errors. ` +
+        "Load generators and upstream share one core.";
+      return `${head}\n\n${note}\n\n${table(["", "p50 ms", "p99 ms", "÷ alone", "failed"], rows)}`;
     }),
   );
 }

@@ -17,6 +17,8 @@ export interface UnderTestSettings {
   readonly accessLog: string | null;
   /** Each project's limit, with a burst of the same size. */
   readonly requestsPerSecond: number;
+  /** The project whose upstream nobody listens on; null: none. */
+  readonly deadProject: number | null;
   readonly pipelining: boolean;
   readonly sharePort: boolean;
 }
@@ -39,7 +41,8 @@ export function keyOf(index: number): string {
 }
 
 function snapshotOf(index: number, settings: UnderTestSettings): GatewaySnapshot {
-  const upstream = { kind: "http", origin: settings.origin } as const;
+  const origin = index === settings.deadProject ? "http://127.0.0.1:1" : settings.origin;
+  const upstream = { kind: "http", origin } as const;
   return {
     audience: "gateway",
     projectRef: parseProjectRef(refOf(index)),

@@ -24,6 +24,7 @@ export default defineConfig({
           name: "pg",
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.pg.test.ts"],
           globalSetup: ["test/harness/cluster.setup.ts"],
+          isolate: false, // no file leaves anything in a module; loading the services anew for each took longer than many files run
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -127,8 +127,6 @@ create function public.pair(out x int, out y text) stable language sql as $$ sel
 create function public.no_value() returns text stable language sql as $$ select null::text $$;
 create function public.nothing() returns void language sql as $$ $$;
 create function public.take_json(jsonb) returns jsonb immutable language sql as $$ select jsonb_build_object('took', $1) $$;
-create function public.take_text(text) returns text immutable language sql as $$ select upper($1) $$;
-create function public.take_bytes(bytea) returns int immutable language sql as $$ select length($1) $$;
 create function public.length_of(list int[]) returns int immutable language sql as $$ select cardinality(list) $$;
 create function public.write_note() returns int volatile language sql as $$ insert into public.keyless values (1) returning n $$;
 create function public.drop_items() returns setof public.items volatile language sql
@@ -147,10 +145,6 @@ create function public.fail_fully(message text, detail text) returns void volati
   as $$ begin raise exception using errcode = 'PGRST', message = message, detail = detail; end $$;
 create function public.fail_without_detail() returns void volatile language plpgsql
   as $$ begin raise sqlstate 'PGRST' using message = '{"code": "1", "message": "m"}'; end $$;
-create function public.no_deletes() returns void volatile language plpgsql as $$ begin
-  perform set_config('app.checked', 'yes', true);
-  if current_setting('request.method') = 'DELETE' then raise sqlstate 'PT423' using message = 'locked'; end if;
-end $$;
 create function public.root() returns json stable language sql as $$ select '{"own": "document"}'::json $$;
 
 -- A second schema, exposed only where a test says so.

@@ -7,6 +7,11 @@ const database = (code: string, message = "x", more: { detail?: string; statemen
 const context = { authenticated: false, settingsIndex: 0 };
 
 test.each([
+  ["0LP01", 403],
+  ["28000", 403],
+  ["40001", 500],
+  ["08000", 503],
+  ["ABCDE", 400],
   ["23505", 409],
   ["23503", 409],
   ["23502", 400],

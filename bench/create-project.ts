@@ -4,15 +4,10 @@
  *
  * node bench/create-project.ts [--count 50] [--at-once 100]
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { createGraphqlClient } from "../compose/cli/graphql-client.ts";
-import { findLocalInstance, findOwnerToken } from "../compose/local-instance.ts";
 import { readServerSentEvents } from "../control-plane/client/sse-reader.ts";
 import { processTree, proportionalSetBytes } from "./process-memory.ts";
+import { startStack } from "./stack.ts";
 
 const { values: options } = parseArgs({
   options: { count: { type: "string", default: "50" }, "at-once": { type: "string", default: "100" } },
@@ -25,10 +20,9 @@ const SETTLE_MS = 45_000;
 const SILENCE_MS = 60_000;
 const CREATE = "mutation ($input: CreateProjectInput!) { createProject(input: $input) { ref } }";
 
-const dataDir = mkdtempSync(join(tmpdir(), "supalove-bench-"));
 const stack = await startStack();
 try {
-  const { client, organizationId } = await signIn();
+  const { client, organizationId } = stack;
   const states = await followStates(organizationId);
   const create = async () => {
     const startedAt = performance.now();
@@ -61,64 +55,16 @@ try {
   );
 } finally {
   await stack.stop();
-  rmSync(dataDir, { recursive: true, force: true });
-}
-
-async function startStack(): Promise<{ pid: number; stop(): Promise<void> }> {
-  const child = spawn("npm", ["start"], {
-    cwd: resolve(import.meta.dirname, ".."),
-    env: {
-      ...process.env,
-      SUPALOVE_DATA_DIR: dataDir,
-      CONTROL_PLANE_PORT: "0",
-      GATEWAY_PORT: "0",
-      POSTGRES_PORT: "0",
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-  });
-  const { pid } = child;
-  if (!pid) throw new Error("npm did not start");
-  const exited = new Promise<void>((done) => child.once("exit", () => done()));
-  await new Promise<void>((ready, failed) => {
-    let output = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.includes("Supalove is ready")) ready();
-    });
-    void exited.then(() => failed(new Error(`npm start ended:\n${output}`)));
-  });
-  return {
-    pid,
-    async stop() {
-      process.kill(-pid, "SIGINT");
-      await exited;
-    },
-  };
-}
-
-async function signIn() {
-  const url = findLocalInstance(dataDir)?.controlPlaneUrl;
-  const token = findOwnerToken(dataDir);
-  if (!url || !token) throw new Error("the stack has left no address and token");
-  const client = createGraphqlClient(url, token);
-  const { organizations } = await client.request<{ organizations: { edges: { node: { id: string } }[] } }>(
-    "{ organizations(first: 1) { edges { node { id } } } }",
-  );
-  const organizationId = organizations.edges[0]?.node.id;
-  if (!organizationId) throw new Error("the owner has no organization");
-  return { client, organizationId };
 }
 
 /** Follows the states of the organization's projects by the subscription that the dashboard uses. */
 async function followStates(organizationId: string) {
-  const url = findLocalInstance(dataDir)?.controlPlaneUrl;
-  const response = await fetch(`${url}/graphql`, {
+  const response = await fetch(`${stack.controlPlaneUrl}/graphql`, {
     method: "POST",
     headers: {
       "content-type": "application/json",
       accept: "text/event-stream",
-      authorization: `Bearer ${findOwnerToken(dataDir)}`,
+      authorization: `Bearer ${stack.ownerToken}`,
     },
     body: JSON.stringify({
       query: "subscription ($organizationId: ID!) { projects(organizationId: $organizationId) { ref state } }",

@@ -32,6 +32,18 @@ describe("after DDL", () => {
     await expect.poll(() => statusOf("GET /slots")).toBe(404);
   });
 
+  test("an aggregate that makes a media type serves it at once, and no longer when it is dropped", async () => {
+    await project.sql(`create domain "text/x-count" as text;
+      create function count_tag(so_far "text/x-count", tag tags) returns "text/x-count" language sql
+        as $$ select (coalesce(so_far, '') || 'I')::"text/x-count" $$`);
+    const statusOfCount = async () => (await project.call("GET /tags", { headers: { accept: "text/x-count" } })).status;
+    await expect.poll(statusOfCount).toBe(406);
+    await project.sql(`create aggregate tag_count(tags) (initcond = '', stype = "text/x-count", sfunc = count_tag)`);
+    await expect.poll(statusOfCount).toBe(200);
+    await project.sql("drop aggregate tag_count(tags)");
+    await expect.poll(statusOfCount).toBe(406);
+  });
+
   test("a replaced function is called by its new arguments", async () => {
     await project.sql("create function greet(a int) returns text stable language sql as $$ select 'int' $$");
     await expect.poll(() => statusOf("GET /rpc/greet?a=1")).toBe(200);

@@ -10,7 +10,7 @@ begin
         'CREATE SCHEMA', 'ALTER SCHEMA',
         'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE',
         'CREATE VIEW', 'ALTER VIEW', 'CREATE MATERIALIZED VIEW', 'ALTER MATERIALIZED VIEW',
-        'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE',
+        'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE', 'CREATE AGGREGATE', 'ALTER AGGREGATE',
         'CREATE TRIGGER', 'CREATE TYPE', 'ALTER TYPE', 'CREATE DOMAIN', 'ALTER DOMAIN', 'CREATE CAST', 'CREATE RULE',
         'COMMENT', 'GRANT', 'REVOKE'
       )
@@ -28,7 +28,7 @@ begin
     select from pg_event_trigger_dropped_objects() as dropped
     where dropped.object_type in (
         'schema', 'table', 'foreign table', 'view', 'materialized view', 'table column', 'table constraint', 'function',
-        'procedure', 'trigger', 'type', 'domain', 'cast', 'rule'
+        'procedure', 'aggregate', 'trigger', 'type', 'domain', 'cast', 'rule'
       )
       and not dropped.is_temporary
       and coalesce(dropped.schema_name, '') not in ('auth', 'storage', 'realtime', '_realtime', 'supalove', 'pg_temp')

@@ -21,8 +21,8 @@ import {
   exposedSchemaName,
   functionName,
   hoistedSettingName,
-  jsonPath,
   redirectGlob,
+  roleClaimKey,
   schemaName,
   siteUrl,
 } from "./settings-rules.ts";
@@ -75,7 +75,7 @@ export const REST_FIELDS = {
     z.string().min(1, "must not be empty").max(200, "must be at most 200 characters long"),
     "The `aud` that tokens must carry; null accepts any (jwt-aud).",
   ),
-  jwtRoleClaimKey: text("$.role", jsonPath, "Where a token says which role it acts as (jwt-role-claim-key)."),
+  jwtRoleClaimKey: text("$.role", roleClaimKey, "Where a token says which role it acts as (jwt-role-claim-key)."),
   hoistedTxSettings: texts(
     ["statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation"],
     hoistedSettingName,

@@ -67,7 +67,7 @@ export function texts(
 ): Field<readonly string[]> {
   const schema = z
     .array(item)
-    .min(min, `must have at least ${min} entries`)
+    .min(min, `must have at least ${min} ${min === 1 ? "entry" : "entries"}`)
     .max(max, `must have at most ${max} entries`)
     .refine((list) => new Set(list).size === list.length, "must not name anything twice");
   return { type: "[String]", nullable: false, schema, default: defaultValue, description };

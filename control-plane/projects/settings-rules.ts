@@ -1,6 +1,8 @@
 /** Rules for the texts in settings. They end up in search paths, redirects and host tables of shared processes. */
+
 import { isIP } from "node:net";
 import { z } from "zod";
+import { InvalidRoleClaimKey, roleSelector } from "../client/role-claim/role-claim.ts";
 
 const CONTROL_OR_SPACE = /[\u0000-\u0020\u007f-\u00a0\u2028\u2029]/;
 /** Schemes that run or read something when a browser is sent there. */
@@ -35,10 +37,20 @@ export const hoistedSettingName = z
     "decides who a request acts as and cannot be hoisted",
   );
 
-export const jsonPath = z
+export const roleClaimKey = z
   .string()
   .max(200, "must be at most 200 characters long")
-  .regex(/^[$.][\u0020-\u007e]*$/, "must be a JSON path such as $.role");
+  .refine(isRoleClaimKey, "must be a JSON path such as $.role");
+
+function isRoleClaimKey(text: string): boolean {
+  try {
+    roleSelector(text);
+    return true;
+  } catch (error) {
+    if (error instanceof InvalidRoleClaimKey) return false;
+    throw error;
+  }
+}
 
 export const appSettings = z
   .record(

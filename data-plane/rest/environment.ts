@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
+import { InvalidRoleClaimKey, roleSelector } from "../../control-plane/client/role-claim/role-claim.ts";
 import { DEFAULT_ROLE_CLAIM_KEY, type RestConfig, type VerificationKeys } from "./config.ts";
-import { InvalidRoleClaimKey, roleSelector } from "./jwt/role-claim.ts";
 
 /** One line a problem; all of them together. */
 export class InvalidEnvironment extends Error {

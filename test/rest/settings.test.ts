@@ -168,7 +168,7 @@ describe("the next requests obey a changed setting, without a restart, and again
 describe("an invalid value", () => {
   test.each<[object, string, string]>([
     [{ schemas: ["pg_catalog"] }, "settings.schemas.0", "db-schemas does not allow schema: 'pg_catalog'"],
-    [{ schemas: [] }, "settings.schemas", "must have at least 1 entries"],
+    [{ schemas: [] }, "settings.schemas", "must have at least 1 entry"],
     [{ maxRows: -1 }, "settings.maxRows", "must be at least 0"],
     [
       { preRequest: "gate(); drop table notes" },

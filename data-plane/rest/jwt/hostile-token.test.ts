@@ -2,11 +2,11 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { InvalidRoleClaimKey, roleSelector } from "../../../control-plane/client/role-claim/role-claim.ts";
 import { projectSnapshot } from "../../auth/testing/snapshot.ts";
 import { configOfProject } from "../config.ts";
 import { RestError } from "../error.ts";
 import { Authenticator, type Identity } from "./identity.ts";
-import { InvalidRoleClaimKey, roleSelector } from "./role-claim.ts";
 
 const SECRET = "a secret of at least 32 characters";
 const config = {

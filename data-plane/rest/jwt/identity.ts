@@ -1,9 +1,14 @@
 /** Who a request is from: the role it runs as and the claims that SQL may read. */
 import { LRUCache } from "lru-cache";
+import {
+  type Claims,
+  InvalidRoleClaimKey,
+  type RoleSelector,
+  roleSelector,
+} from "../../../control-plane/client/role-claim/role-claim.ts";
 import type { RestConfig } from "../config.ts";
 import { RestError, restError, tokenError } from "../error.ts";
-import { InvalidRoleClaimKey, type RoleSelector, roleSelector } from "./role-claim.ts";
-import { type Claims, TokenVerifier } from "./verify.ts";
+import { TokenVerifier } from "./verify.ts";
 
 export interface Identity {
   readonly role: string;

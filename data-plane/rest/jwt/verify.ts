@@ -1,9 +1,9 @@
 /** Signatures of JSON Web Tokens (RFC 7515), checked with the platform's cryptography. */
+
 import { createHmac, createPublicKey, type KeyObject, timingSafeEqual, verify } from "node:crypto";
+import type { Claims } from "../../../control-plane/client/role-claim/role-claim.ts";
 import type { VerificationKeys } from "../config.ts";
 import { restError, tokenError } from "../error.ts";
-
-export type Claims = { readonly [name: string]: unknown };
 
 export interface VerifiedToken {
   readonly claims: Claims;

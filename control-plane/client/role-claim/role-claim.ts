@@ -3,7 +3,9 @@
  * filters such as `.roles[?(@ ^== "api_")]`.
  */
 import { InvalidJsonPath, parseJsonPath } from "./json-path.ts";
-import type { Claims } from "./verify.ts";
+
+/** Of a verified token. */
+export type Claims = { readonly [name: string]: unknown };
 
 /** The role in the claims; null when there is none. */
 export type RoleSelector = (claims: Claims) => string | null;

@@ -3,20 +3,14 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { ensureInstanceOwner } from "./accounts/instance-owner.ts";
 import { ensureServiceToken } from "./accounts/service-tokens.ts";
 import type { Upstream } from "./client/config-snapshot.ts";
-import { EnvironmentError } from "./client/environment-variables.ts";
+import { startProcess, stopAtSignal } from "./client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createLogger } from "./logger.ts";
 import { operatorOptions } from "./operator-variables.ts";
 import { loadMasterKeyFile, type MasterKeys, parseMasterKeys } from "./secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "./server.ts";
 
-try {
-  await start(parseEnvironment(process.env));
-} catch (error) {
-  if (!(error instanceof EnvironmentError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
+await startProcess(() => start(parseEnvironment(process.env)));
 
 async function start(environment: Environment): Promise<void> {
   const logger = createLogger(environment.SUPALOVE_LOG_LEVEL);
@@ -42,18 +36,7 @@ async function start(environment: Environment): Promise<void> {
     }),
     collectProcessMetrics: true,
   });
-  let closing = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (closing) process.exit(1); // asked a second time
-      closing = true;
-      logger.info({ signal }, "closing");
-      controlPlane.close().catch((error) => {
-        logger.error({ err: error }, "closing failed");
-        process.exitCode = 1;
-      });
-    });
-  }
+  stopAtSignal(logger, () => controlPlane.close());
   await ensureConfigured(controlPlane, environment);
   const { url } = await controlPlane.listen(environment.CONTROL_PLANE_PORT, environment.SUPALOVE_HOST);
   logger.info({ url: `${url}/graphql` }, "the control plane is ready");

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { EnvironmentError } from "../control-plane/client/environment-variables.ts";
+import { startProcess, stopAtSignal } from "../control-plane/client/process.ts";
 import { createProjectDatabases } from "./database/project-databases.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createHttpHost } from "./http-host.ts";
@@ -15,13 +16,7 @@ interface RunningService {
   close(): Promise<void>;
 }
 
-try {
-  await start(parseEnvironment(process.env));
-} catch (error) {
-  if (!(error instanceof EnvironmentError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
+await startProcess(() => start(parseEnvironment(process.env)));
 
 async function start(environment: Environment): Promise<void> {
   const logger = pino({ level: environment.SUPALOVE_LOG_LEVEL, base: null });
@@ -71,25 +66,12 @@ async function start(environment: Environment): Promise<void> {
   const { port } = await host.listen(environment.SERVICE_PORT, environment.SUPALOVE_HOST);
   logger.info({ port, services: environment.SUPALOVE_SERVICES }, "the services are ready");
 
-  async function stop(): Promise<void> {
+  stopAtSignal(logger, async () => {
     await host.drain();
     host.close();
     for (const service of running) await service.close();
     stopReleasing();
     configs.close();
     await databases.close();
-  }
-
-  let closing = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (closing) process.exit(1); // asked a second time
-      closing = true;
-      logger.info({ signal }, "draining");
-      stop().catch((error) => {
-        logger.error({ err: error }, "closing failed");
-        process.exitCode = 1;
-      });
-    });
-  }
+  });
 }

@@ -1,17 +1,11 @@
 /** The gateway as a process of its own: every upstream is remote. Standalone runs it inside compose/ instead. */
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { EnvironmentError } from "../control-plane/client/environment-variables.ts";
+import { startProcess, stopAtSignal } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createGateway } from "./server.ts";
 
-try {
-  await start(parseEnvironment(process.env));
-} catch (error) {
-  if (!(error instanceof EnvironmentError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
+await startProcess(() => start(parseEnvironment(process.env)));
 
 async function start(environment: Environment): Promise<void> {
   const logger = pino({ level: environment.SUPALOVE_LOG_LEVEL, base: null });
@@ -42,16 +36,9 @@ async function start(environment: Environment): Promise<void> {
   const { port } = await gateway.listen(environment.GATEWAY_PORT, environment.SUPALOVE_HOST);
   logger.info({ port }, "the gateway is ready");
 
-  let closing = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (closing) process.exit(1); // asked a second time
-      closing = true;
-      logger.info({ signal }, "draining");
-      void gateway.drain().then(() => {
-        gateway.close();
-        configs.close();
-      });
-    });
-  }
+  stopAtSignal(logger, async () => {
+    await gateway.drain();
+    gateway.close();
+    configs.close();
+  });
 }

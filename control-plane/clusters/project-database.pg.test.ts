@@ -107,18 +107,6 @@ for (const major of [15, 17, 18] as const) {
       expect(await projectLeftovers(admin, ref)).toEqual([]);
     });
 
-    test("a project's database has hardly a map of spare room: the template was rewritten", async () => {
-      const ref = refOf("l");
-      await create(ref);
-      const session = await connect(`project_${ref}`);
-      const { rows } = await session.query<{ maps: number }>(
-        `select sum(pg_relation_size(oid, 'fsm')) filter (where not relisshared)::int as maps from pg_class where relkind = 'r'`,
-      );
-      await session.end();
-      expect(rows[0]?.maps).toBeLessThan(10 * 24 * 1024); // some ninety relations had one of 24 KiB
-      await drop(ref);
-    });
-
     test("passwords are stored as verifiers, and are set again over what the tenant has made of them", async () => {
       const ref = refOf("b");
       await create(ref);

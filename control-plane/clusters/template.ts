@@ -44,7 +44,6 @@ export async function ensureTemplate(
     const session = await connect(building);
     try {
       await applyProjectSql(session, roles, files);
-      await compact(session);
     } finally {
       await session.end();
     }
@@ -70,19 +69,6 @@ export async function dropUnusedTemplates(client: pg.ClientBase, keep: Template)
     );
   }
   return rows.map(({ datname }) => datname);
-}
-
-/**
- * Rewrites every table and catalog without the room that initdb and the scripts have left in them, and without the maps
- * of that room: each project's copy is a seventh smaller and costs a third less. Catalogs that the whole cluster shares
- * are left alone, others use them. About half a second.
- */
-async function compact(session: pg.ClientBase): Promise<void> {
-  const { rows } = await session.query<{ tables: string }>(
-    `/* compact */ select string_agg(c.oid::regclass::text, ', ') as tables from pg_class c
-     where c.relkind in ('r', 'm') and not c.relisshared`,
-  );
-  await session.query(`/* compact */ vacuum (full, freeze) ${rows[0]?.tables}`);
 }
 
 /** Runs sql/project in the session's database, all or nothing. For a new template and for existing projects alike. */

@@ -2,17 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
-import { InFlight, openPort } from "../data-plane/http/listen.ts";
-import {
-  App,
-  closeListenSocket,
-  type HttpRequest,
-  type HttpResponse,
-  type ListenSocket,
-  localPort,
-  SSLApp,
-  type TemplatedApp,
-} from "../data-plane/http/uws.ts";
+import { InFlight } from "../data-plane/http/listen.ts";
+import type { HttpRequest, HttpResponse } from "../data-plane/http/uws.ts";
 import type { LocalServices } from "../data-plane/local-services.ts";
 import { type AccessLog, createAccessLog } from "./access-log.ts";
 import { ClientRequest } from "./client-request.ts";
@@ -22,6 +13,7 @@ import { createGatewayEndpoint } from "./endpoints.ts";
 import { Exchange, openChannel } from "./exchange.ts";
 import { addressText, readForwarded, TrustedHops } from "./forwarded.ts";
 import { createHttpUpstreams } from "./http-upstream.ts";
+import { type Generation, Listener } from "./listener.ts";
 import { createLocalUpstream } from "./local-upstream.ts";
 import type { Logger } from "./logger.ts";
 import { createGatewayMetrics, type GatewayMetrics } from "./metrics.ts";
@@ -30,13 +22,7 @@ import { UpstreamClient } from "./proxy/client.ts";
 import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
 import { Tenants } from "./tenants.ts";
-import {
-  type CertificateUser,
-  CertificateWatcher,
-  defaultCertificate,
-  listCertificates,
-  type TlsOptions,
-} from "./tls.ts";
+import type { TlsOptions } from "./tls.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
 import { SocketProxy } from "./websocket/socket-proxy.ts";
 
@@ -95,9 +81,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 class UwsGateway implements Gateway {
-  readonly #app: TemplatedApp;
-  readonly #certificates: CertificateWatcher | null;
-  readonly #isTls: boolean;
+  readonly #listener: Listener;
   readonly #sharePort: boolean;
   readonly #passes: Passes;
   readonly #hops: TrustedHops;
@@ -108,7 +92,6 @@ class UwsGateway implements Gateway {
   readonly #stopWatching: () => void;
   readonly #metrics: GatewayMetrics;
   readonly #accessLog: AccessLog | null;
-  #listening: ListenSocket | null = null;
   #draining = false;
   #closed = false;
   readonly #inFlight = new InFlight();
@@ -156,29 +139,26 @@ class UwsGateway implements Gateway {
       logger,
       now,
     });
-    this.#sockets = new SocketProxy({
-      passes: this.#passes,
-      open: (native, request) => this.#open(native, request),
-      logger,
-    });
+    this.#sockets = new SocketProxy({ passes: this.#passes, logger });
     this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
       this.#sockets.configChanged(projectRef, snapshot);
     });
-    this.#app = createApp(options.tls);
-    this.#isTls = options.tls !== undefined;
-    this.#register();
-    this.#certificates = options.tls ? new CertificateWatcher(options.tls, this.#certificateUser(), logger) : null;
+    this.#listener = new Listener({
+      ...(options.tls && { tls: options.tls }),
+      sharePort: this.#sharePort,
+      register: (generation) => this.#register(generation),
+      sendAway: (generation, withinMs) => this.#sockets.drain(withinMs, generation),
+      logger,
+    });
   }
 
-  async listen(port: number, host: string): Promise<{ port: number }> {
-    this.#listening = await openPort(this.#app, port, host, this.#sharePort);
-    return { port: localPort(this.#listening) };
+  listen(port: number, host: string): Promise<{ port: number }> {
+    return this.#listener.listen(port, host);
   }
 
   async drain(deadlineMs = DRAIN_MS): Promise<void> {
     this.#draining = true;
-    if (this.#listening) closeListenSocket(this.#listening);
-    this.#listening = null;
+    this.#listener.stop();
     await Promise.all([
       this.#inFlight.idle(deadlineMs),
       this.#sockets.drain(Math.min(SOCKET_SPREAD_MS, deadlineMs / 2)),
@@ -192,43 +172,28 @@ class UwsGateway implements Gateway {
     this.#closed = true;
     this.#draining = true;
     this.#stopWatching();
-    this.#certificates?.close();
-    this.#app.close();
+    this.#listener.close();
     this.#client.close();
     this.#deadlines.close();
     this.#accessLog?.close();
   }
 
-  #register(): void {
-    this.#sockets.register(this.#app);
-    this.#app.any("/*", (response, request) => this.#onRequest(response, request));
-  }
-
-  /** In the server library each name with a certificate has routes of its own: `domain` says whose come next. */
-  #certificateUser(): CertificateUser {
-    return {
-      add: ({ host, keyFile, certificateFile }) => {
-        this.#app.addServerName(host, { key_file_name: keyFile, cert_file_name: certificateFile }).domain(host);
-        this.#register();
-      },
-      remove: (host) => this.#app.removeServerName(host),
-    };
-  }
-
-  #onRequest(native: HttpResponse, nativeRequest: HttpRequest): void {
-    this.#passes.run(this.#open(native, nativeRequest));
+  #register(generation: Generation): void {
+    const open = (native: HttpResponse, request: HttpRequest) => this.#open(native, request, generation);
+    this.#sockets.register(generation, open);
+    generation.app.any("/*", (native, request) => this.#passes.run(open(native, request)));
   }
 
   /** Copies all that is needed out of the native objects while they are there. */
-  #open(native: HttpResponse, nativeRequest: HttpRequest): Exchange {
+  #open(native: HttpResponse, nativeRequest: HttpRequest, { retired }: Generation): Exchange {
     const startedMs = performance.now();
     const request = new ClientRequest(nativeRequest);
     const body = request.hasBody ? new IncomingBody(native, request.contentLength) : null;
     const channel = openChannel(native, request.method === "HEAD", body);
-    const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), this.#isTls, request);
+    const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), this.#listener.isTls, request);
     const exchange = new Exchange(request, this.#requestIds(request.requestId), forwarded, channel, body, startedMs);
     this.#inFlight.enter();
-    channel.closeAfter = this.#draining;
+    channel.closeAfter = this.#draining || retired;
     channel.whenClosed(() => this.#settle(exchange));
     return exchange;
   }
@@ -240,13 +205,6 @@ class UwsGateway implements Gateway {
     this.#accessLog?.write(exchange, durationMs);
     this.#inFlight.leave();
   }
-}
-
-/** @throws When there is no default certificate. */
-function createApp(tls: TlsOptions | undefined): TemplatedApp {
-  if (!tls) return App();
-  const { keyFile, certificateFile } = defaultCertificate(listCertificates(tls.directory));
-  return SSLApp({ key_file_name: keyFile, cert_file_name: certificateFile });
 }
 
 /** A local upstream in a gateway that runs no services. */

@@ -2,6 +2,7 @@
 import type { WebSocket as UpstreamSocket } from "ws";
 import type { ApiKeyEntry } from "../../control-plane/client/config-snapshot.ts";
 import type { WebSocket } from "../../data-plane/http/uws.ts";
+import type { Generation } from "../listener.ts";
 import type { Tenant } from "../tenants.ts";
 
 /** Bytes a client may be behind before its upstream is paused, */
@@ -31,6 +32,7 @@ export interface SocketData {
 export class ProxiedSocket {
   readonly tenant: Tenant;
   readonly key: ApiKeyEntry | null;
+  readonly generation: Generation;
   readonly #upstream: UpstreamSocket;
   readonly #onGone: (socket: ProxiedSocket) => void;
   #client: WebSocket<SocketData> | null = null;
@@ -40,13 +42,13 @@ export class ProxiedSocket {
   readonly #early: { readonly data: Buffer; readonly binary: boolean }[] = [];
 
   constructor(
-    tenant: Tenant,
-    key: ApiKeyEntry | null,
+    { tenant, key, generation }: Pick<ProxiedSocket, "tenant" | "key" | "generation">,
     upstream: UpstreamSocket,
     onGone: (socket: ProxiedSocket) => void,
   ) {
     this.tenant = tenant;
     this.key = key;
+    this.generation = generation;
     this.#upstream = upstream;
     this.#onGone = onGone;
     upstream.on("message", (data: Buffer, binary) => this.#toClient(data, binary));

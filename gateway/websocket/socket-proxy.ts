@@ -3,9 +3,10 @@ import type { IncomingMessage } from "node:http";
 import { WebSocket as UpstreamSocket } from "ws";
 import type { GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { statusLine } from "../../data-plane/http/response-channel.ts";
-import type { HttpRequest, HttpResponse, TemplatedApp } from "../../data-plane/http/uws.ts";
+import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
 import type { Credentials } from "../api-key.ts";
 import type { Exchange } from "../exchange.ts";
+import type { Generation } from "../listener.ts";
 import type { Logger } from "../logger.ts";
 import type { Passes } from "../passes.ts";
 import type { ProxyRoute } from "../route.ts";
@@ -15,8 +16,6 @@ import { CLOSE, ProxiedSocket, type SocketData } from "./proxied-socket.ts";
 
 export interface SocketProxyOptions {
   readonly passes: Passes;
-  /** Copies a request out of the native objects, as for a plain request. */
-  readonly open: (native: HttpResponse, nativeRequest: HttpRequest) => Exchange;
   readonly logger: Logger;
 }
 
@@ -31,6 +30,7 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
 
 /** What only the native request knows, and only in its first turn. */
 interface Upgrade {
+  readonly generation: Generation;
   readonly native: HttpResponse;
   readonly context: Parameters<HttpResponse["upgrade"]>[4];
   readonly key: string;
@@ -46,8 +46,9 @@ export class SocketProxy {
     this.#options = options;
   }
 
-  register(app: TemplatedApp): void {
-    app.ws<SocketData>("/*", {
+  /** @param open Copies a request out of the native objects, as for a plain request. */
+  register(generation: Generation, open: (native: HttpResponse, nativeRequest: HttpRequest) => Exchange): void {
+    generation.app.ws<SocketData>("/*", {
       maxPayloadLength: MAX_CLIENT_FRAME_BYTES,
       idleTimeout: IDLE_SECONDS,
       sendPingsAutomatically: false,
@@ -57,9 +58,9 @@ export class SocketProxy {
       upgrade: (native, request, context) => {
         const key = request.getHeader("sec-websocket-key");
         const protocol = request.getHeader("sec-websocket-protocol");
-        const exchange = this.#options.open(native, request);
+        const exchange = open(native, request);
         this.#options.passes.runUpgrade(exchange, (admitted, tenant, route, credentials) =>
-          this.#connect(admitted, { native, context, key, protocol }, tenant, route, credentials),
+          this.#connect(admitted, { generation, native, context, key, protocol }, tenant, route, credentials),
         );
       },
       open: (socket) => socket.getUserData().proxied.clientOpened(socket),
@@ -81,8 +82,9 @@ export class SocketProxy {
   }
 
   /** Tells all clients to connect again, spread over the given time so that they do not all come at once. */
-  async drain(spreadMs: number): Promise<void> {
-    const sockets = [...this.#byProject.values()].flatMap((set) => [...set]);
+  async drain(spreadMs: number, only?: Generation): Promise<void> {
+    const all = [...this.#byProject.values()].flatMap((set) => [...set]);
+    const sockets = only ? all.filter(({ generation }) => generation === only) : all;
     const perTick = Math.max(1, Math.ceil(sockets.length / Math.max(1, spreadMs / 50)));
     for (let index = 0; index < sockets.length; index += perTick) {
       for (const socket of sockets.slice(index, index + perTick)) socket.close(CLOSE.restart, "server restarting");
@@ -143,7 +145,11 @@ export class SocketProxy {
     upstream.once("open", () => {
       if (exchange.settled) return;
       handedOver = true;
-      const proxied = this.#track(new ProxiedSocket(tenant, exchange.key, upstream, (gone) => this.#forget(gone)));
+      const { generation } = upgrade;
+      const proxied = new ProxiedSocket({ tenant, key: exchange.key, generation }, upstream, (gone) =>
+        this.#forget(gone),
+      );
+      this.#track(proxied);
       exchange.upgraded();
       upgrade.native.cork(() => {
         upgrade.native.upgrade<SocketData>({ proxied }, upgrade.key, upstream.protocol, "", upgrade.context);
@@ -151,12 +157,11 @@ export class SocketProxy {
     });
   }
 
-  #track(socket: ProxiedSocket): ProxiedSocket {
+  #track(socket: ProxiedSocket): void {
     const ref = socket.tenant.snapshot.projectRef;
     const sockets = this.#byProject.get(ref) ?? new Set();
     sockets.add(socket);
     this.#byProject.set(ref, sockets);
-    return socket;
   }
 
   #forget(socket: ProxiedSocket): void {

@@ -56,12 +56,6 @@ class UwsHost implements HttpHost {
   constructor(options: HttpHostOptions) {
     this.#options = options;
     this.#token = Buffer.from(options.serviceToken);
-    this.#app.get("/health", (response) => answer(response, 200, "text/plain", "ok"));
-    this.#app.get("/ready", (response) => {
-      const ready = options.isReady() && !this.#draining;
-      answer(response, ready ? 200 : 503, "text/plain", ready ? "ready" : "not ready");
-    });
-    this.#app.get("/metrics", (response) => void this.#answerMetrics(response));
     this.#app.any("/*", (response, request) => void this.#serve(response, request));
   }
 
@@ -81,19 +75,36 @@ class UwsHost implements HttpHost {
     this.#app.close();
   }
 
+  /** To whom shows no token. With one these paths are the services' own: a project may have a table named metrics. */
+  #answerForItself(native: HttpResponse, request: HttpRequest): void {
+    const path = request.getMethod() === "get" ? request.getUrl() : "";
+    if (path === "/health") answer(native, 200, "text/plain", "ok");
+    else if (path === "/ready") {
+      const ready = this.#options.isReady() && !this.#draining;
+      answer(native, ready ? 200 : 503, "text/plain", ready ? "ready" : "not ready");
+    } else if (path === "/metrics") void this.#answerMetrics(native);
+    else {
+      const body = JSON.stringify({ code: "forbidden", message: "Not a gateway" });
+      answer(native, 403, "application/json", body, true);
+    }
+  }
+
   async #answerMetrics(response: HttpResponse): Promise<void> {
     let aborted = false;
     response.onAborted(() => {
       aborted = true;
     });
-    const text = await this.#options.registry.metrics();
-    if (!aborted) answer(response, 200, this.#options.registry.contentType, text);
+    const { registry } = this.#options;
+    const text = await registry.metrics().catch(() => null);
+    if (aborted) return;
+    if (text === null) answer(response, 500, "text/plain", "the metrics cannot be read");
+    else answer(response, 200, registry.contentType, text);
   }
 
   async #serve(native: HttpResponse, nativeRequest: HttpRequest): Promise<void> {
     const hosted = readHostedRequest(native, nativeRequest, this.#token);
     if (hosted === null) {
-      answer(native, 403, "application/json", JSON.stringify({ code: "forbidden", message: "Not a gateway" }), true);
+      this.#answerForItself(native, nativeRequest);
       return;
     }
     const { request, channel } = hosted;

@@ -55,6 +55,14 @@ describe("through the gateway", () => {
     expect(Object.keys(told.headers).filter((name) => name.startsWith("x-supalove"))).toEqual([]);
   });
 
+  test.each(["/metrics", "/health", "/ready"])(
+    "a table named %s is the project's, and not the host's own answer",
+    async (path) => {
+      const response = await fetch(`${gateway.projectUrl}/rest/v1${path}`, { headers: { apikey: ANON_JWT } });
+      expect(await response.json()).toMatchObject({ path });
+    },
+  );
+
   test("megabytes go both ways in streams", async () => {
     const body = Buffer.alloc(20_000_000, "x");
     const response = await fetch(`${gateway.projectUrl}/storage/v1/x`, {
@@ -95,9 +103,10 @@ describe("without the gateway", () => {
     expect(response.status).toBe(403);
   });
 
-  test("health and readiness need no token", async () => {
+  test("health, readiness and metrics need no token", async () => {
     expect((await fetch(`${host.origin}/health`)).status).toBe(200);
     expect((await fetch(`${host.origin}/ready`)).status).toBe(200);
+    expect((await fetch(`${host.origin}/metrics`)).status).toBe(200);
   });
 });
 

@@ -6,8 +6,9 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Closed: all pass. Open after five failures in a row: nothing passes until the pause is over; then one request tries,
- * and its failure doubles the pause. A failure is what the gateway suffers (no connection, no answer, 502 to 504):
- * a plain 500 is often a project's own SQL.
+ * and its failure doubles the pause. A failure is what the gateway suffers itself: no connection, none that lasts, no
+ * answer in time, or one that breaks the protocol. Any answer says that the service is there, a 503 too: whoever may
+ * call a function can have it answer 503, and must not be able to take the service away from everybody else.
  */
 export class Breaker {
   #failures = 0;

@@ -20,6 +20,7 @@ export const ERROR_CATALOGUE = {
   project_not_found: { status: 404, message: "Project not found" },
   route_not_found: { status: 404, message: "no Route matched with those values" },
   method_not_allowed: { status: 405, message: "Method not allowed" },
+  request_timeout: { status: 408, message: "The client did not go on with its request in time" },
   body_too_large: { status: 413, message: "The request body is larger than the project allows" },
   upgrade_required: { status: 400, message: "This route speaks WebSocket only" },
   upgrade_refused: { status: 400, message: "This route does not speak WebSocket" },

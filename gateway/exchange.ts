@@ -110,8 +110,8 @@ export class Exchange {
     let timer: NodeJS.Timeout | undefined;
     if (body === null || body.complete) {
       send();
-    } else if ((body.declaredBytes ?? 0) - body.receivedBytes > LINGER_BYTES) {
-      send(); // waiting would only invite the client to go on
+    } else if (status === 408 || (body.declaredBytes ?? 0) - body.receivedBytes > LINGER_BYTES) {
+      send(); // the client sends nothing, or waiting would only invite it to go on
     } else {
       timer = setTimeout(send, LINGER_MS);
       body.discard(send, LINGER_BYTES);

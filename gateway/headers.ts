@@ -51,10 +51,12 @@ export function maySetCookie(sharedOrigin: boolean, value: string): boolean {
   return !sharedOrigin && !/;\s*domain\s*=/i.test(value);
 }
 
+const NONE: readonly string[] = [];
+
 /** Names listed in a Connection header, lower-case, without the common `keep-alive` and `close`. */
 export function connectionOptions(value: string): readonly string[] {
   const lower = value.toLowerCase();
-  if (lower === "" || lower === "keep-alive" || lower === "close") return [];
+  if (lower === "" || lower === "keep-alive" || lower === "close") return NONE;
   return lower
     .split(",")
     .map((option) => option.trim())

@@ -12,7 +12,7 @@ import type { UpstreamClient } from "./proxy/client.ts";
 import type { UpstreamConnection } from "./proxy/connection.ts";
 import type { UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
 import type { UpstreamHead } from "./proxy/response-parser.ts";
-import { passesToClient, publicPath, reportStatus, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface HttpUpstreamOptions {
   readonly client: UpstreamClient;
@@ -103,7 +103,11 @@ const FAILURE_CODES: Readonly<Record<UpstreamFailure, GatewayErrorCode>> = {
   reset: "upstream_failed",
   protocol: "upstream_failed",
   timeout: "upstream_timeout",
+  client: "request_timeout",
 };
+
+/** Where the fault lies elsewhere: a neighbour's requests have all connections, or the client does not go on. */
+const BLAMELESS: ReadonlySet<UpstreamFailure> = new Set(["overloaded", "client"]);
 
 /** Carries one exchange's request to the upstream and its response back. */
 class HttpForward implements UpstreamJob {
@@ -196,7 +200,7 @@ class HttpForward implements UpstreamJob {
   onFailure(failure: UpstreamFailure, detail: string): void {
     const exchange = this.#exchange;
     this.#open = false;
-    exchange.tenant?.breakers.failure(this.#service, this.#options.now());
+    if (!BLAMELESS.has(failure)) exchange.tenant?.breakers.failure(this.#service, this.#options.now());
     const project = this.lane;
     const service = this.#service;
     this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
@@ -210,7 +214,7 @@ class HttpForward implements UpstreamJob {
     if (exchange.settled) return null;
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = head.status;
-    if (exchange.tenant) reportStatus(exchange.tenant.breakers, this.#service, head.status, this.#options.now());
+    exchange.tenant?.breakers.success(this.#service);
     if (exchange.body !== null && !exchange.body.complete) {
       exchange.channel.closeAfter = true;
       exchange.body.finish();
@@ -218,12 +222,13 @@ class HttpForward implements UpstreamJob {
     return exchange.channel;
   }
 
-  #responseHead({ status, reason, headers }: UpstreamHead): { statusLine: string; headers: string[] } {
+  #responseHead({ status, reason, headers, hopByHop }: UpstreamHead): { statusLine: string; headers: string[] } {
     const exchange = this.#exchange;
     const passed = exchange.ownHeaders();
     for (let index = 0; index < headers.length; index += 2) {
       const name = headers[index] as string;
       const value = headers[index + 1] as string;
+      if (hopByHop.length > 0 && hopByHop.includes(name)) continue;
       if (passesToClient(exchange, name, value)) passed.push(name, value);
     }
     return { statusLine: `${status} ${reason}`, headers: passed };

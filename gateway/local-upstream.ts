@@ -7,7 +7,7 @@ import type { Credentials } from "./api-key.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
-import { passesToClient, publicPath, reportStatus, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface LocalUpstreamOptions {
   readonly services: LocalServices;
@@ -48,7 +48,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     isAnswered = response.body === null || typeof response.body === "string" || Buffer.isBuffer(response.body);
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = response.status;
-    reportStatus(tenant.breakers, route.service, response.status, options.now());
+    tenant.breakers.success(route.service);
     exchange.body?.finish();
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
     await writeServiceResponse(channel, response, {

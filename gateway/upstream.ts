@@ -3,7 +3,6 @@ import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { Credentials } from "./api-key.ts";
 import type { Exchange } from "./exchange.ts";
 import { DROPPED_RESPONSE_HEADERS, maySetCookie } from "./headers.ts";
-import type { Breakers } from "./tenants.ts";
 
 /** How long a service may take. */
 export interface ServiceTimeouts {
@@ -57,10 +56,4 @@ export function publicPath(exchange: Exchange): string {
 export function passesToClient(exchange: Exchange, name: string, value: string): boolean {
   if (DROPPED_RESPONSE_HEADERS.has(name)) return false;
   return name !== "set-cookie" || maySetCookie(exchange.sharedOrigin, value);
-}
-
-/** Only what says "I am not there" counts as the upstream's failure. */
-export function reportStatus(breakers: Breakers, service: ServiceName, status: number, nowMs: number): void {
-  if (status >= 502 && status <= 504) breakers.failure(service, nowMs);
-  else breakers.success(service);
 }

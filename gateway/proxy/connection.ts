@@ -56,6 +56,10 @@ export class UpstreamConnection {
   #unsent = "";
   #connected = false;
   #requestSent = true;
+  /** Whose turn it is when nothing moves: the client's, to take more of the response, */
+  #heldBack = false;
+  /** or to send more of its body. */
+  #awaitsBody = false;
   /** The head of the response that is being read has been handed over. */
   #headGiven = false;
   #keepAliveMs: number;
@@ -97,7 +101,10 @@ export class UpstreamConnection {
   }
 
   resume(job: UpstreamJob): void {
-    if (this.#jobs[0] === job) this.#socket.resume();
+    if (this.#jobs[0] !== job) return;
+    this.#heldBack = false;
+    this.deadlineMs = performance.now() + job.idleMs;
+    this.#socket.resume();
   }
 
   /** The job is not called again. */
@@ -105,14 +112,15 @@ export class UpstreamConnection {
     const index = this.#jobs.indexOf(job);
     if (index === -1) return;
     this.#jobs.splice(index, 1);
-    // Its response would still come. Whatever else is under way goes elsewhere.
-    this.#leave("cancelled", true);
+    // Its response would still come: nothing may follow on this connection.
+    if (index === 0) this.#leave("cancelled", true);
+    else this.strandFollowers();
   }
 
   /** Lets only the response that is being waited for come to its end; what stands behind it goes elsewhere. */
   strandFollowers(): void {
+    this.flush(); // the first request may be among what waits
     const followers = this.#jobs.splice(1);
-    this.#unsent = "";
     this.#keepAliveMs = 0; // their responses would still come
     for (const job of this.#owner.onStranded(this, followers, true))
       job.onFailure("reset", "left behind a slow response");
@@ -120,7 +128,8 @@ export class UpstreamConnection {
 
   /** What is under way has taken too long. */
   expire(): void {
-    this.#fail(this.#connected ? "timeout" : "connect", "timeout");
+    const isClients = this.#heldBack || this.#awaitsBody;
+    this.#fail(!this.#connected ? "connect" : isClients ? "client" : "timeout", "timeout");
   }
 
   destroy(): void {
@@ -139,6 +148,7 @@ export class UpstreamConnection {
 
   #awaitResponse(job: UpstreamJob, nowMs: number): void {
     this.#headGiven = false;
+    this.#heldBack = false;
     this.#parser.expect(job.method === "HEAD");
     this.turnSinceMs = nowMs;
     this.deadlineMs = nowMs + (this.#connected ? job.responseMs : this.#timeouts.connectMs);
@@ -160,7 +170,7 @@ export class UpstreamConnection {
     socket.once(tls ? "secureConnect" : "connect", () => {
       this.#connected = true;
       const job = this.#jobs[0];
-      if (job) this.deadlineMs = performance.now() + job.responseMs;
+      if (job) this.deadlineMs = performance.now() + (this.#requestSent ? job.responseMs : job.idleMs);
     });
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#lose(error.code ?? "socket error"));
@@ -193,6 +203,7 @@ export class UpstreamConnection {
       wantsMore = this.#handOver(job);
     }
     if (this.#jobs.length === 0 && !this.#gone) this.#free();
+    this.#heldBack = !wantsMore;
     return wantsMore;
   }
 
@@ -263,7 +274,9 @@ export class UpstreamConnection {
         return;
       }
       this.#jobs.shift();
+      this.#leave("closed"); // the responses behind this one had not begun
       job.onEnd();
+      return;
     }
     this.#lose("closed");
   }
@@ -306,18 +319,27 @@ export class UpstreamConnection {
     const chunked = body.declaredBytes === undefined;
     const current = () => this.#jobs[0] === job;
     this.#requestSent = false;
+    this.#awaitsBody = true;
     this.#write(job.head);
-    const onDrain = () => body.resume();
+    const onDrain = () => {
+      this.#awaitsBody = true;
+      if (this.#connected) this.deadlineMs = performance.now() + job.idleMs;
+      body.resume();
+    };
     socket.on("drain", onDrain);
-    const stop = () => socket.off("drain", onDrain);
+    const stop = () => {
+      this.#awaitsBody = false;
+      socket.off("drain", onDrain);
+    };
     body.pushTo(
       (chunk, last) => {
         if (!current()) {
           stop();
           return true; // answered or gone: the rest is thrown away
         }
-        this.deadlineMs = performance.now() + (last ? job.responseMs : job.idleMs);
+        if (this.#connected) this.deadlineMs = performance.now() + (last ? job.responseMs : job.idleMs);
         const roomy = writePiece(socket, chunk, chunked, last);
+        this.#awaitsBody = roomy;
         if (last) {
           this.#requestSent = true;
           stop();

@@ -11,6 +11,8 @@ export type UpstreamFailure =
   /** The connection ended before the response did. */
   | "reset"
   | "timeout"
+  /** The client took nothing of the response, or sent nothing of its body, for too long. */
+  | "client"
   /** The response broke the protocol. */
   | "protocol";
 

@@ -105,7 +105,9 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   onStranded(connection: UpstreamConnection, jobs: readonly UpstreamJob[], blameless: boolean): readonly UpstreamJob[] {
-    this.#leaveLane(connection);
+    // With a response still on its way the connection goes on counting as the lane's.
+    if (connection.depth > 0) closeRow(connection);
+    else this.#leaveLane(connection);
     const pipelined = connection.pipelined;
     if (pipelined && !blameless) this.#pipelining?.broken(performance.now());
     return jobs.filter((job) => !this.#retry(job, pipelined));
@@ -172,10 +174,16 @@ export class UpstreamPool implements ConnectionOwner {
   #leaveLane(connection: UpstreamConnection): void {
     const { lane } = connection;
     if (!lane) return;
+    closeRow(connection);
     connection.lane = null;
     lane.held -= 1;
-    const index = lane.open.indexOf(connection);
-    if (index !== -1) lane.open.splice(index, 1);
     if (lane.held === 0) this.#lanes.delete(lane.key);
   }
+}
+
+/** No more requests follow on the connection. */
+function closeRow(connection: UpstreamConnection): void {
+  const { lane } = connection;
+  const index = lane?.open.indexOf(connection) ?? -1;
+  if (index !== -1) lane?.open.splice(index, 1);
 }

@@ -3,6 +3,7 @@
  * refused. Pure; it is fed with what a socket read and says what was in it, one response at a time.
  * @see RFC 9112
  */
+import { connectionOptions } from "../headers.ts";
 
 export interface UpstreamHead {
   readonly status: number;
@@ -14,6 +15,8 @@ export interface UpstreamHead {
   readonly contentLength: number | undefined;
   /** Seconds of a `Keep-Alive: timeout=…` header. */
   readonly keepAliveSeconds: number | undefined;
+  /** Further headers that are meant for this connection alone, as Connection names them; lower-case. */
+  readonly hopByHop: readonly string[];
 }
 
 /** The upstream broke the protocol: its connection must not be used any further. */
@@ -160,6 +163,7 @@ export class ResponseParser {
       headers: fields.headers,
       contentLength: fields.contentLength,
       keepAliveSeconds: fields.keepAliveSeconds,
+      hopByHop: fields.hopByHop,
     };
     this.#chooseBody(status, fields, text.charCodeAt(7) === 49 /* 1 */);
   }
@@ -245,7 +249,10 @@ interface Fields {
   readonly chunked: boolean;
   readonly close: boolean;
   readonly keepAliveSeconds: number | undefined;
+  readonly hopByHop: readonly string[];
 }
+
+const NONE: readonly string[] = [];
 
 /** @param text A head that matched {@link HEAD}. */
 function readFields(text: string): Fields {
@@ -256,6 +263,7 @@ function readFields(text: string): Fields {
   let chunked = false;
   let close = false;
   let keepAliveSeconds: number | undefined;
+  let hopByHop = NONE;
   while (lineEnd !== -1) {
     const start = lineEnd + 2;
     lineEnd = text.indexOf("\r\n", start);
@@ -271,10 +279,12 @@ function readFields(text: string): Fields {
       chunked = true;
     } else if (name === "connection") {
       close ||= /(?:^|,)\s*close\s*(?:,|$)/i.test(value);
+      const options = connectionOptions(value);
+      if (options.length > 0) hopByHop = [...hopByHop, ...options];
     } else if (name === "keep-alive") {
       const timeout = /timeout=(\d{1,6})/i.exec(value)?.[1];
       if (timeout !== undefined) keepAliveSeconds = Number(timeout);
     }
   }
-  return { reason, headers, contentLength, chunked, close, keepAliveSeconds };
+  return { reason, headers, contentLength, chunked, close, keepAliveSeconds, hopByHop };
 }

@@ -192,6 +192,21 @@ describe("responses", () => {
   });
 
   test.each([
+    ["X-Hop", "X-Hop: 1", /x-hop/i],
+    ["close, X-Hop ,x-other", "x-hop: 1\r\nX-OTHER: 2", /x-hop|x-other/i],
+    ["X-Hop\r\nConnection: keep-alive", "x-hop: 1", /x-hop/i],
+    ["keep-alive, set-cookie", "Set-Cookie: a=b", /set-cookie/i],
+  ])("lose what Connection names: %j", async (connection, headers, dropped) => {
+    const { port } = await start(
+      answer(`HTTP/1.1 200 OK\r\n${headers}\r\nConnection: ${connection}\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok`),
+    );
+    const message = `GET /rest/v1/x HTTP/1.1\r\nHost: ${REF}.localhost\r\napikey: ${ANON_JWT}\r\n\r\n`;
+    const response = await rawExchange(port, message);
+    expect(response).toMatch(/^HTTP\/1.1 200 OK\r\n.*x-kept: 1\r\n.*\r\n\r\nok$/s);
+    expect(response).not.toMatch(dropped);
+  });
+
+  test.each([
     ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!"],
     ["a length and chunks", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok"],
     ["a bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"],
@@ -393,10 +408,84 @@ describe("upstreams that fail", () => {
     expect((await fetch(`${url}/projects/${other}/rest/v1/x`, withKey)).status).toBe(200);
   });
 
-  test("with 500 keep their breaker closed: it is often the project's own SQL", async () => {
-    const { projectUrl } = await start(answer("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"));
+  test.each([500, 502, 503, 504])("with %i keep their breaker closed: who answers is there", async (status) => {
+    // Any caller of a function can have it raise PT503, and the database's absence is REST's PGRST002.
+    const { projectUrl, upstream } = await start(
+      answer(`HTTP/1.1 ${status} On Purpose\r\nRetry-After: 30\r\nContent-Length: 2\r\n\r\nno`),
+    );
     for (let count = 0; count < 8; count += 1) {
-      expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(500);
+      const response = await fetch(`${projectUrl}/rest/v1/x`, withKey);
+      expect([response.status, response.headers.get("retry-after"), await response.text()]).toEqual([
+        status,
+        "30",
+        "no",
+      ]);
     }
+    expect(upstream.received.join("").match(/GET /g)?.length).toBe(8);
+  });
+
+  test("at one service do not open the breaker of the project's others", async () => {
+    const { projectUrl, configs } = await start(answer(OK));
+    const { upstreams } = configs.peek(REF) ?? snapshot();
+    configs.set(
+      snapshot({ version: 2, upstreams: { ...upstreams, rest: { kind: "http", origin: "http://127.0.0.1:1" } } }),
+    );
+    for (let count = 0; count < 6; count += 1) {
+      expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(503);
+    }
+    expect((await fetch(`${projectUrl}/auth/v1/x`, withKey)).status).toBe(200);
+    expect((await fetch(`${projectUrl}/storage/v1/x`, withKey)).status).toBe(200);
+  });
+
+  test("because no connection was free do not open the breaker", async () => {
+    let held: Socket | undefined;
+    const { projectUrl } = await start(
+      (socket, head) => {
+        if (head.includes("/slow")) held = socket;
+        else socket.write(OK);
+      },
+      { poolLimits: { ...DEFAULT_POOL_LIMITS, maxConnections: 1, maxWaiting: 1, maxWaitMs: 20 } },
+    );
+    const controller = new AbortController();
+    const slow = fetch(`${projectUrl}/rest/v1/slow`, { ...withKey, signal: controller.signal });
+    await expect.poll(() => held).toBeDefined();
+    for (let count = 0; count < 6; count += 1) {
+      expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(503);
+    }
+    controller.abort();
+    await expect(slow).rejects.toThrow();
+    await expect.poll(() => held?.destroyed).toBe(true);
+    expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(200);
+  });
+
+  test("because the client does not read do not open the breaker", async () => {
+    const timeouts = { ...DEFAULT_TIMEOUTS, storage: { responseMs: 5_000, idleMs: 300 } };
+    const body = Buffer.alloc(50_000_000);
+    const { projectUrl, port, upstream } = await start(
+      (socket, head) => {
+        if (!head.includes("/huge")) return void socket.write(OK);
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
+        socket.write(body);
+      },
+      { timeouts },
+    );
+    for (let count = 0; count < 5; count += 1) {
+      const slow = connect(port, "127.0.0.1");
+      slow.on("error", () => {});
+      slow.write(`GET /projects/${REF}/storage/v1/huge HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      cleanups.push(() => void slow.destroy());
+    }
+    await expect.poll(() => upstream.connections.length).toBe(5);
+    await expect.poll(() => upstream.connections.every(({ destroyed }) => destroyed), { timeout: 5_000 }).toBe(true);
+    expect((await fetch(`${projectUrl}/storage/v1/x`, withKey)).status).toBe(200);
+  });
+
+  test("because the client does not send its body do not open the breaker", async () => {
+    const timeouts = { ...DEFAULT_TIMEOUTS, storage: { responseMs: 100, idleMs: 100 } };
+    const { projectUrl, port } = await start(answer(OK), { timeouts });
+    const message = `POST /projects/${REF}/storage/v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n\r\nhello`;
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => rawExchange(port, message, 2_000)));
+    for (const text of answers) expect(text).toMatch(/^HTTP\/1.1 408 Request Timeout/);
+    expect((await fetch(`${projectUrl}/storage/v1/x`, withKey)).status).toBe(200);
   });
 });

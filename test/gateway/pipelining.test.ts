@@ -1,7 +1,9 @@
 /** GETs in a row on one upstream connection: it must never show in what a client gets. */
-import type { Socket } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { DEFAULT_POOL_LIMITS } from "../../gateway/proxy/client.ts";
+import type { PoolLimits } from "../../gateway/proxy/pool.ts";
 import { ANON_JWT, REF, snapshot } from "../../gateway/snapshot.fixture.ts";
 import { type RawUpstream, startRawUpstream } from "./raw-upstream.ts";
 import { MemoryConfigs, type RunningGateway, startGateway } from "./support.ts";
@@ -23,12 +25,14 @@ const OTHER = "zzzzzzzzzzzzzzzzzzzz" as typeof REF;
 
 async function start(
   respond: (socket: Socket, head: string, count: number) => void,
+  limits: Partial<PoolLimits> = {},
 ): Promise<RunningGateway & { upstream: RawUpstream }> {
   const upstream = await startRawUpstream(respond);
   const http = { kind: "http", origin: upstream.origin } as const;
   const upstreams = { rest: http, auth: http, storage: http, realtime: http };
   const configs = new MemoryConfigs(snapshot({ upstreams }), snapshot({ upstreams, projectRef: OTHER }));
-  const poolLimits = { ...DEFAULT_POOL_LIMITS, pipelining: { maxDepth: 8, connections: 1, maxDelayMs: 200 } };
+  const pipelining = { maxDepth: 8, connections: 1, maxDelayMs: 200 };
+  const poolLimits = { ...DEFAULT_POOL_LIMITS, pipelining, ...limits };
   const gateway = await startGateway({ configs, poolLimits });
   cleanups.push(
     () => gateway.gateway.close(),
@@ -157,6 +161,69 @@ test("a client that leaves takes nothing away from those behind it", async () =>
   expect(await leaving).toBe("left");
   for (const release of held) release();
   expect(await Promise.all(others)).toEqual(others.map((_, index) => expected(REF, `/item-${index}`)));
+});
+
+test("a client that leaves takes nothing away from the one ahead of it, whose response is on its way", async () => {
+  let half: Socket | undefined;
+  const { url, upstream } = await start((socket, head) => {
+    if (head.startsWith("GET /long")) {
+      half = socket;
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+    } else if (socket !== half) socket.write(answerTo(head));
+  });
+  await warmUp(url);
+  const controller = new AbortController();
+  const headers = { apikey: ANON_JWT };
+  const longAsked = fetch(`${url}/projects/${REF}/rest/v1/long`, { headers });
+  const leaving = fetch(`${url}/projects/${REF}/rest/v1/leaving`, { headers, signal: controller.signal });
+  const long = await longAsked;
+  await expect.poll(() => upstream.received.join("")).toContain("/leaving");
+  controller.abort();
+  await expect(leaving).rejects.toThrow();
+  await ask(url, REF, "/item");
+  half?.write("+last");
+  expect(await long.text()).toBe("first+last");
+});
+
+test("a client that does not read holds up nobody behind it", async () => {
+  const { url, port } = await start((socket, head) => {
+    if (head.startsWith("GET /huge")) {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
+      socket.write(Buffer.alloc(50_000_000));
+    } else socket.write(answerTo(head));
+  });
+  await warmUp(url);
+  const slow = connect(port, "127.0.0.1");
+  cleanups.push(() => void slow.destroy());
+  const line = (path: string) =>
+    `GET /projects/${REF}/rest/v1${path} HTTP/1.1\r\nHost: localhost\r\napikey: ${ANON_JWT}`;
+  slow.write(`${line("/huge")}\r\n\r\n`);
+  const paths = Array.from({ length: 20 }, (_, index) => `/item-${index}`);
+  expect(await Promise.all(paths.map((path) => ask(url, REF, path)))).toEqual(paths.map((path) => expected(REF, path)));
+  await once(slow, "readable");
+  expect(slow.bytesRead).toBeLessThan(50_000_000);
+  expect(await Promise.all(paths.map((path) => ask(url, REF, path)))).toEqual(paths.map((path) => expected(REF, path)));
+});
+
+test("connections left to a slow response count as the project's all the same", async () => {
+  const stuck = new Set<Socket>();
+  const { url, upstream } = await start(
+    (socket, head) => {
+      if (head.startsWith("GET /slow")) stuck.add(socket);
+      else if (!stuck.has(socket)) socket.write(answerTo(head));
+    },
+    { maxConnectionsPerLane: 3, maxWaitMs: 300 },
+  );
+  await warmUp(url);
+  const alive = () => upstream.connections.filter((socket) => !socket.destroyed).length;
+  const asked: Promise<string>[] = [];
+  for (let count = 0; count < 8; count += 1) {
+    asked.push(ask(url, REF, `/slow-${count}`), ask(url, REF, `/item-${count}`));
+    await new Promise((resolve) => setTimeout(resolve, 300)); // rows pause after each slow one
+    expect(alive()).toBeLessThanOrEqual(3);
+  }
+  await upstream.close();
+  await Promise.all(asked);
 });
 
 test("writes are never put into a row", async () => {

@@ -18,7 +18,6 @@ export class ClientRequest {
   authorization = "";
   origin = "";
   cookie = "";
-  upgrade = "";
   requestId = "";
   preflightMethod = "";
   preflightHeaders = "";
@@ -62,10 +61,6 @@ export class ClientRequest {
     return this.method === "OPTIONS" && this.origin !== "" && this.preflightMethod !== "";
   }
 
-  get isUpgrade(): boolean {
-    return this.upgrade !== "" && this.upgrade.toLowerCase() === "websocket";
-  }
-
   #accept(name: string, value: string): void {
     const treatment = REQUEST_HEADERS.get(name);
     if (treatment === undefined) {
@@ -103,9 +98,6 @@ export class ClientRequest {
         // The server library takes any value that ends in `chunked` for chunked; a service may see it otherwise.
         if (value.toLowerCase() === "chunked") this.chunked = true;
         else this.fault = "invalid_header";
-        break;
-      case "upgrade":
-        this.upgrade = value;
         break;
       case "cookie":
         this.cookie = this.cookie === "" ? value : `${this.cookie}; ${value}`;

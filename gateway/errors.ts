@@ -23,6 +23,8 @@ export const ERROR_CATALOGUE = {
   request_timeout: { status: 408, message: "The client did not go on with its request in time" },
   body_too_large: { status: 413, message: "The request body is larger than the project allows" },
   upgrade_required: { status: 400, message: "This route speaks WebSocket only" },
+  invalid_upgrade: { status: 400, message: "The opening of the WebSocket is not valid" },
+  unsupported_websocket_version: { status: 426, message: "This server speaks version 13 of the WebSocket protocol" },
   upgrade_refused: { status: 400, message: "This route does not speak WebSocket" },
   over_request_rate_limit: { status: 429, message: "Request rate limit of the project reached" },
   too_many_concurrent_requests: { status: 429, message: "Too many requests of the project are in flight" },

@@ -13,12 +13,12 @@ const SINGLE_HEADERS = [
 
 /** What the gateway does with a request header of this name. Everything else is passed on as it came. */
 export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "single"> = new Map([
-  ...names("read", ["upgrade", "x-request-id", "cookie", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+  ...names("read", ["x-request-id", "cookie", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
   ...names("read", ["access-control-request-method", "access-control-request-headers"]),
   // They describe the message or decide about credentials: two of them would be two readings of one request.
   ...names("single", SINGLE_HEADERS),
   // Hop by hop (RFC 9110, 7.6.1). Expect is answered by the server library.
-  ...names("drop", ["keep-alive", "proxy-connection", "te", "trailer", "expect", "http2-settings"]),
+  ...names("drop", ["keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect", "http2-settings"]),
   ...names("drop", ["proxy-authenticate", "proxy-authorization", "proxy-authentication-info"]),
   // Only the gateway may say these to a service.
   ...names("drop", ["x-api-key", "sb-api-key", "x-connection-encrypted", "forwarded", "x-real-ip", "proxy"]),

@@ -139,7 +139,11 @@ class UwsGateway implements Gateway {
       logger,
       now,
     });
-    this.#sockets = new SocketProxy({ passes: this.#passes, logger });
+    this.#sockets = new SocketProxy({
+      passes: this.#passes,
+      currentSnapshot: (ref) => options.configs.peek(ref),
+      logger,
+    });
     this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
       this.#sockets.configChanged(projectRef, snapshot);
     });

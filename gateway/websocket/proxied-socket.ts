@@ -65,16 +65,14 @@ export class ProxiedSocket {
 
   /** @param message Valid during the call. */
   fromClient(message: ArrayBuffer, binary: boolean): void {
-    if (this.#upstream.bufferedAmount > UPSTREAM_LIMIT_BYTES) {
-      this.close(CLOSE.overloaded, "the server is too slow");
-      return;
-    }
+    if (this.#isFull()) return;
     // A copy: the memory is the server library's, and the client masks in place.
     this.#upstream.send(Buffer.from(new Uint8Array(message)), { binary });
   }
 
   pingFromClient(data: ArrayBuffer): void {
-    if (this.#upstream.readyState === this.#upstream.OPEN) this.#upstream.ping(Buffer.from(new Uint8Array(data)));
+    if (this.#isFull() || this.#upstream.readyState !== this.#upstream.OPEN) return;
+    this.#upstream.ping(Buffer.from(new Uint8Array(data)));
   }
 
   clientDrained(): void {
@@ -100,6 +98,13 @@ export class ProxiedSocket {
     else this.#upstream.terminate();
     this.#settle();
     client?.end(code, reason);
+  }
+
+  /** Ends both sides when the upstream takes too little of what the client sends. */
+  #isFull(): boolean {
+    if (this.#upstream.bufferedAmount <= UPSTREAM_LIMIT_BYTES) return false;
+    this.close(CLOSE.overloaded, "the server is too slow");
+    return true;
   }
 
   #toClient(data: Buffer, binary: boolean): void {

@@ -1,10 +1,11 @@
 /** WebSockets to remote realtime servers: the handshake first with the server, then with the client. */
 import type { IncomingMessage } from "node:http";
 import { WebSocket as UpstreamSocket } from "ws";
-import type { GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import type { ApiKeyEntry, GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { statusLine } from "../../data-plane/http/response-channel.ts";
 import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
 import type { Credentials } from "../api-key.ts";
+import type { GatewayErrorCode } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Generation } from "../listener.ts";
 import type { Logger } from "../logger.ts";
@@ -16,6 +17,8 @@ import { CLOSE, ProxiedSocket, type SocketData } from "./proxied-socket.ts";
 
 export interface SocketProxyOptions {
   readonly passes: Passes;
+  /** What is known of a project now; undefined when it is not cached. */
+  readonly currentSnapshot: (ref: ProjectRef) => GatewaySnapshot | null | undefined;
   readonly logger: Logger;
 }
 
@@ -58,7 +61,12 @@ export class SocketProxy {
       upgrade: (native, request, context) => {
         const key = request.getHeader("sec-websocket-key");
         const protocol = request.getHeader("sec-websocket-protocol");
+        const fault = openingFault(request);
         const exchange = open(native, request);
+        if (fault !== null || exchange.body !== null) {
+          exchange.reject(fault ?? "invalid_upgrade", ["sec-websocket-version", "13"]);
+          return;
+        }
         this.#options.passes.runUpgrade(exchange, (admitted, tenant, route, credentials) =>
           this.#connect(admitted, { generation, native, context, key, protocol }, tenant, route, credentials),
         );
@@ -76,7 +84,7 @@ export class SocketProxy {
     for (const socket of this.#byProject.get(ref) ?? []) {
       const upstreams = socket.tenant.snapshot.upstreams;
       if (snapshot === null || snapshot.state !== "active") socket.close(CLOSE.restart, "the project is not available");
-      else if (!isStillValid(snapshot, socket)) socket.close(CLOSE.policy, "the API key was revoked");
+      else if (!isStillValid(snapshot, socket.key)) socket.close(CLOSE.policy, "the API key was revoked");
       else if (!sameOrigin(snapshot, upstreams)) socket.close(CLOSE.restart, "the project has moved");
     }
   }
@@ -144,6 +152,11 @@ export class SocketProxy {
     upstream.once("unexpected-response", (_request, response: IncomingMessage) => void passRefusal(exchange, response));
     upstream.once("open", () => {
       if (exchange.settled) return;
+      const refusal = this.#refusalByNow(tenant, exchange.key);
+      if (refusal !== null) {
+        exchange.reject(refusal);
+        return;
+      }
       handedOver = true;
       const { generation } = upgrade;
       const proxied = new ProxiedSocket({ tenant, key: exchange.key, generation }, upstream, (gone) =>
@@ -155,6 +168,15 @@ export class SocketProxy {
         upgrade.native.upgrade<SocketData>({ proxied }, upgrade.key, upstream.protocol, "", upgrade.context);
       });
     });
+  }
+
+  /** The project may have changed while the server shook hands: nobody has closed this socket then. */
+  #refusalByNow(tenant: Tenant, key: ApiKeyEntry | null): GatewayErrorCode | null {
+    const snapshot = this.#options.currentSnapshot(tenant.snapshot.projectRef);
+    if (snapshot === undefined || snapshot === tenant.snapshot) return null;
+    if (snapshot === null) return "project_not_found";
+    if (snapshot.state !== "active") return `project_${snapshot.state}`;
+    return isStillValid(snapshot, key) ? null : "api_key_invalid";
   }
 
   #track(socket: ProxiedSocket): void {
@@ -174,8 +196,17 @@ export class SocketProxy {
   }
 }
 
-function isStillValid(snapshot: GatewaySnapshot, { key }: ProxiedSocket): boolean {
-  return key === null || snapshot.apiKeys.some((entry) => entry.hash === key.hash && !entry.revoked);
+/** The server library takes any GET with a key for an opening. RFC 6455, 4.2.1. */
+function openingFault(request: HttpRequest): GatewayErrorCode | null {
+  const options = request.getHeader("connection").toLowerCase().split(",");
+  if (!options.some((option) => option.trim() === "upgrade")) return "invalid_upgrade";
+  if (request.getHeader("upgrade").toLowerCase() !== "websocket") return "invalid_upgrade";
+  return request.getHeader("sec-websocket-version") === "13" ? null : "unsupported_websocket_version";
+}
+
+function isStillValid(snapshot: GatewaySnapshot, key: ApiKeyEntry | null): boolean {
+  if (key === null) return !snapshot.requireApiKey;
+  return snapshot.apiKeys.some((entry) => entry.hash === key.hash && !entry.revoked);
 }
 
 function sameOrigin(snapshot: GatewaySnapshot, before: GatewaySnapshot["upstreams"]): boolean {

@@ -1,11 +1,11 @@
 /** WebSockets through the gateway to a remote realtime server. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { ANON_JWT, keyEntry, PUBLISHABLE, REF, snapshot } from "../../gateway/snapshot.fixture.ts";
-import { MemoryConfigs, type RunningGateway, startGateway } from "./support.ts";
+import { ANON_JWT, keyEntry, PUBLISHABLE, REF, SERVICE_JWT, snapshot } from "../../gateway/snapshot.fixture.ts";
+import { MemoryConfigs, type RunningGateway, rawExchange, startGateway } from "./support.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -134,6 +134,78 @@ describe("handshake", () => {
   });
 });
 
+describe("an opening that is not quite one", () => {
+  const opening = (headers: readonly string[], body = "") =>
+    [
+      `GET /projects/${REF}/realtime/v1/websocket?apikey=${ANON_JWT} HTTP/1.1`,
+      "Host: localhost",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      ...headers,
+      "",
+      body,
+    ].join("\r\n");
+
+  test.each([
+    ["without Upgrade", ["Connection: Upgrade", "Sec-WebSocket-Version: 13"], "", 400],
+    ["for HTTP/2", ["Connection: Upgrade", "Upgrade: h2c", "Sec-WebSocket-Version: 13"], "", 400],
+    ["without Connection", ["Upgrade: websocket", "Sec-WebSocket-Version: 13"], "", 400],
+    ["of another version", ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 8"], "", 426],
+    [
+      "with a body",
+      ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Content-Length: 5"],
+      "hello",
+      400,
+    ],
+    [
+      "with a body in chunks",
+      ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Transfer-Encoding: chunked"],
+      "5\r\nhello\r\n0\r\n\r\n",
+      400,
+    ],
+  ])("%s is refused before the server hears of it", async (_name, headers, body, status) => {
+    const { port, upstream } = await start();
+    const response = await rawExchange(port, opening(headers, body));
+    expect(response).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    if (status === 426) expect(response).toMatch(/sec-websocket-version: 13\r\n/);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test("in other letters and with further options is one", async () => {
+    const { port } = await start();
+    const headers = ["Connection: keep-alive, upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13"];
+    const response = await rawExchange(port, opening(headers));
+    expect(response).toMatch(/^HTTP\/1.1 101 /);
+    expect(response).not.toMatch(/sec-websocket-extensions/i);
+  });
+
+  test("compression that a client offers is not taken", async () => {
+    const { port, upstream } = await start();
+    const headers = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"];
+    const offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
+    expect(await rawExchange(port, opening([...headers, offer]))).not.toMatch(/sec-websocket-extensions/i);
+    expect(upstream.requests[0]?.headers).not.toHaveProperty("sec-websocket-extensions");
+  });
+});
+
+describe("a project that changes while the server still thinks about the handshake", () => {
+  const revoked = { apiKeys: [keyEntry(SERVICE_JWT, "service_role")] };
+  test.each([
+    ["the key is revoked", revoked, 401],
+    ["the project is paused", { state: "paused" } as const, 503],
+  ])("%s: no socket", async (_name, change, status) => {
+    const { socketUrl, upstream, configs } = await start();
+    const [accept] = upstream.http.listeners("upgrade") as ((...args: unknown[]) => void)[];
+    upstream.http.removeAllListeners("upgrade");
+    const asked = once(upstream.http, "upgrade");
+    const refused = refusal(`${socketUrl}?apikey=${ANON_JWT}`);
+    const handshake = await asked;
+    configs.set({ ...(configs.peek(REF) ?? snapshot()), version: 2, ...change });
+    accept?.apply(upstream.http, handshake);
+    expect((await refused)[0]).toBe(status);
+    await expect.poll(() => upstream.sockets.every((socket) => socket.readyState === socket.CLOSED)).toBe(true);
+  });
+});
+
 describe("frames", () => {
   test("go both ways as they are, text and binary, in order", async () => {
     const { socketUrl } = await start((socket) => {
@@ -175,6 +247,26 @@ describe("frames", () => {
     await expect.poll(() => messages.length, { timeout: 20_000 }).toBe(199);
   });
 
+  test("to a server that takes none end the connection, messages and pings alike", async () => {
+    const message = Buffer.alloc(1_000_000);
+    const ping = Buffer.alloc(125);
+    const sends = [
+      (socket: WebSocket) => socket.send(message),
+      (socket: WebSocket) => {
+        for (let count = 0; count < 5_000; count += 1) socket.ping(ping);
+      },
+    ];
+    for (const send of sends) {
+      const { socketUrl } = await start((socket) => socket.pause());
+      const { socket, closed } = await open(`${socketUrl}?apikey=${ANON_JWT}`);
+      const flood = setInterval(() => {
+        if (socket.bufferedAmount < 4_000_000) send(socket);
+      }, 1);
+      expect((await closed)[0]).toBe(1013);
+      clearInterval(flood);
+    }
+  }, 30_000);
+
   test("that are too large end the connection", async () => {
     const { socketUrl } = await start();
     const { socket, closed } = await open(`${socketUrl}?apikey=${ANON_JWT}`);
@@ -196,10 +288,39 @@ describe("frames", () => {
 });
 
 describe("the end", () => {
+  test("without a code goes both ways without one", async () => {
+    const { socketUrl, upstream } = await start();
+    const first = await open(`${socketUrl}?apikey=${ANON_JWT}`);
+    const atServer = once(upstream.sockets[0] as WebSocket, "close");
+    first.socket.close();
+    expect((await atServer)[0]).toBe(1005);
+    const second = await open(`${socketUrl}?apikey=${ANON_JWT}`);
+    upstream.sockets[1]?.close();
+    expect((await second.closed)[0]).toBe(1005);
+  });
+
+  test.each([
+    ["a reason that is no UTF-8", Buffer.from([0x88, 0xfd, 0, 0, 0, 0, 0x0f, 0xa1, ...Array(123).fill(0xff)])],
+    ["a code that is none", Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x00, 0x01])],
+    ["a code of one byte", Buffer.from([0x88, 0x81, 0, 0, 0, 0, 0x03])],
+    ["a ping in pieces", Buffer.from([0x09, 0x80, 0, 0, 0, 0])],
+    ["text that is no UTF-8", Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff])],
+    ["a compressed frame nobody agreed on", Buffer.from([0xc1, 0x81, 0, 0, 0, 0, 0x61])],
+  ])("by %s ends both sides and nothing else", async (_name, frame) => {
+    const { socketUrl, upstream, url } = await start();
+    const { socket, closed } = await open(`${socketUrl}?apikey=${ANON_JWT}`);
+    const atServer = once(upstream.sockets[0] as WebSocket, "close");
+    (socket as unknown as { _socket: Socket })._socket.write(frame);
+    expect([1002, 1005, 1006, 1007]).toContain((await closed)[0]);
+    expect([1002, 1005, 1006, 1007]).toContain((await atServer)[0]);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  });
+
   test.each([
     [1000, "bye"],
     [1001, ""],
     [4001, "own code"],
+    [4999, "é".repeat(61)],
   ])("by the client with %i reaches the server", async (code, reason) => {
     const { socketUrl, upstream } = await start();
     const { socket } = await open(`${socketUrl}?apikey=${ANON_JWT}`);
@@ -212,7 +333,9 @@ describe("the end", () => {
   test.each([
     [1000, "bye"],
     [1012, "restart"],
+    [3001, "registered"],
     [4001, "own code"],
+    [4999, "é".repeat(61)],
   ])("by the server with %i reaches the client", async (code, reason) => {
     const { socketUrl, upstream } = await start();
     const { closed } = await open(`${socketUrl}?apikey=${ANON_JWT}`);
@@ -246,6 +369,17 @@ describe("the end", () => {
     configs.set({ ...project, version: 3, state: "paused" });
     expect((await other.closed)[0]).toBe(1012);
     await expect.poll(() => upstream.sockets.every((socket) => socket.readyState === socket.CLOSED)).toBe(true);
+  });
+
+  test("comes to sockets without a key when the project begins to ask for one", async () => {
+    const { socketUrl, configs } = await start();
+    const project = configs.peek(REF) ?? snapshot();
+    configs.set({ ...project, version: 2, requireApiKey: false });
+    const keyless = await open(socketUrl);
+    const keyed = await open(`${socketUrl}?apikey=${ANON_JWT}`);
+    configs.set({ ...project, version: 3, requireApiKey: true });
+    expect((await keyless.closed)[0]).toBe(1008);
+    expect(keyed.socket.readyState).toBe(WebSocket.OPEN);
   });
 
   test("comes with the gateway's drain, as a restart", async () => {

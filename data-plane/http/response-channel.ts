@@ -19,6 +19,12 @@ export function statusLine(status: number, reason?: string): string {
   return STANDARD_LINES.get(status) ?? `${status} Unknown`;
 }
 
+/**
+ * Bodies above this are handed over at the client's pace. Below, they may lie in the server library's memory after the
+ * response counts as sent; without the bound, clients that do not read could fill it with what counts as nobody's.
+ */
+const LARGE_BODY_BYTES = 128 * 1024;
+
 /** Statuses that never have a body, whatever the headers say (RFC 9110, 6.4.1). */
 export function forbidsBody(status: number): boolean {
   return status === 204 || status === 304 || status < 200;
@@ -47,8 +53,11 @@ export class ResponseChannel {
   readonly headOnly: boolean;
   #totalBytes: number | undefined;
   /** What a known-length response could not hand over yet: uWebSockets keeps nothing of a refused chunk. */
-  #held: Buffer[] | null = null;
+  #held: Uint8Array[] | null = null;
   #heldFrom = 0;
+  /** A response in chunks that the client has not taken all of, and whether its end waits for that. */
+  #behind = false;
+  #endWhenTaken = false;
 
   constructor(native: HttpResponse, headOnly: boolean) {
     this.#native = native;
@@ -99,6 +108,11 @@ export class ResponseChannel {
    */
   send(head: ResponseHead, body: string | Uint8Array | null, reportedLength?: number): void {
     if (this.closed || this.started) return;
+    if (body !== null && body.length > LARGE_BODY_BYTES && !this.headOnly) {
+      const whole = typeof body === "string" ? Buffer.from(body) : body;
+      this.start(head, whole.length, whole);
+      return;
+    }
     this.started = true;
     this.ended = true;
     this.#native.cork(() => {
@@ -129,6 +143,8 @@ export class ResponseChannel {
     let roomy = true;
     this.#native.cork(() => {
       this.#writeHead(head);
+      // The library closes by itself only behind responses that it is given whole: here the client is asked to.
+      if (this.closeAfter) this.#native.writeHeader("connection", "close");
       if (first) roomy = this.write(first);
     });
     return roomy;
@@ -143,6 +159,7 @@ export class ResponseChannel {
       this.#native.cork(() => {
         taken = this.#native.write(chunk);
       });
+      this.#behind = !taken;
       return taken;
     }
     if (this.bodyBytes > this.#totalBytes) {
@@ -160,12 +177,17 @@ export class ResponseChannel {
   end(): void {
     if (this.closed) return;
     if (this.#totalBytes === undefined) {
-      this.ended = true;
-      this.#native.cork(() => this.#native.end(undefined, this.closeAfter));
-      this.#onClosed?.();
+      if (this.#behind) this.#endWhenTaken = true;
+      else this.#endChunks();
     } else if (this.bodyBytes < this.#totalBytes) {
       this.destroy();
     }
+  }
+
+  #endChunks(): void {
+    this.ended = true;
+    this.#native.cork(() => this.#native.end(undefined, this.closeAfter));
+    this.#onClosed?.();
   }
 
   /** Breaks the connection: the only honest end of a response that cannot be completed. */
@@ -196,8 +218,8 @@ export class ResponseChannel {
     }
   }
 
-  /** @returns Whether the client took it all. */
-  #offer(chunk: Uint8Array, from: number): boolean {
+  /** @param own The memory is not used by anybody else. @returns Whether the client took it all. */
+  #offer(chunk: Uint8Array, from: number, own = false): boolean {
     let taken = true;
     let done = false;
     this.#native.cork(() => {
@@ -208,7 +230,8 @@ export class ResponseChannel {
       this.#onClosed?.();
     } else if (!taken) {
       const accepted = this.#native.getWriteOffset() - from;
-      this.#held = [Buffer.from(chunk.subarray(accepted))];
+      const rest = chunk.subarray(accepted);
+      this.#held = [own ? rest : Buffer.from(rest)];
       this.#heldFrom = from + accepted;
       return false;
     }
@@ -218,11 +241,15 @@ export class ResponseChannel {
   #continue(offset: number): boolean {
     if (this.closed) return true;
     if (this.#held) {
-      const pending = Buffer.concat(this.#held).subarray(offset - this.#heldFrom);
+      const [first] = this.#held;
+      const whole = this.#held.length === 1 && first ? first : Buffer.concat(this.#held);
+      const pending = whole.subarray(offset - this.#heldFrom);
       this.#held = null;
-      if (!this.#offer(pending, offset)) return false;
+      if (!this.#offer(pending, offset, true)) return false;
     }
-    this.#onDrain?.();
+    this.#behind = false;
+    if (this.#endWhenTaken) this.#endChunks();
+    else this.#onDrain?.();
     return true;
   }
 }

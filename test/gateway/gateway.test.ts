@@ -17,6 +17,10 @@ afterEach(() => {
   for (const { gateway } of running.splice(0)) gateway.close();
 });
 
+async function* pieces(count: number) {
+  for (let index = 0; index < count; index += 1) yield Buffer.alloc(1_000_000, "x");
+}
+
 const withKey = { headers: { apikey: ANON_JWT } };
 
 describe("what a service is told", () => {
@@ -362,6 +366,25 @@ describe("responses", () => {
     socket.destroy();
   });
 
+  test("a large answer counts as in flight until the client has taken it", async () => {
+    const rest = () => ({ status: 200, headers: [], body: "x".repeat(20_000_000) });
+    const limits = { ...snapshot().limits, concurrentRequests: 2 };
+    const { port, projectUrl } = await start({
+      configs: new MemoryConfigs(snapshot({ limits })),
+      localServices: localServices({ rest }),
+    });
+    const idlers = [1, 2].map(() => connect(port, "127.0.0.1").pause());
+    for (const idler of idlers) {
+      idler.write(`GET /projects/${REF}/rest/v1/x HTTP/1.1\r\nHost: localhost\r\napikey: ${ANON_JWT}\r\n\r\n`);
+      await once(idler, "readable");
+    }
+    expect((await fetch(`${projectUrl}/rest/v1/x`, withKey)).status).toBe(429);
+    for (const idler of idlers) idler.destroy();
+    await expect
+      .poll(async () => (await (await fetch(`${projectUrl}/rest/v1/x`, withKey)).text()).length)
+      .toBe(20_000_000);
+  });
+
   test("a body that breaks off cuts the connection instead of looking complete", async () => {
     async function* body() {
       yield Buffer.from("half");
@@ -503,6 +526,38 @@ describe("the gateway itself", () => {
     release();
     expect(await (await slow).text()).toBe("done");
     await draining;
+  });
+
+  test.each([
+    ["whole", () => ({ status: 200, headers: [], body: "x".repeat(20_000_000) })],
+    [
+      "in pieces of a known length",
+      () => ({ status: 200, headers: [["content-length", "20000000"]] as const, body: pieces(20) }),
+    ],
+  ])("a drain cuts no answer that is on its way, and asks the client to close behind it: %s", async (_name, rest) => {
+    const { gateway, port } = await start({ localServices: localServices({ rest: async () => rest() }) });
+    const request = `GET /projects/${REF}/rest/v1/x HTTP/1.1\r\nHost: localhost\r\napikey: ${ANON_JWT}\r\n\r\n`;
+    const early = connect(port, "127.0.0.1").pause();
+    early.write(request);
+    await once(early, "readable");
+    const late = connect(port, "127.0.0.1");
+    await once(late, "connect");
+    late.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    expect(String((await once(late, "data"))[0])).toMatch(/^HTTP\/1.1 200/);
+    const draining = gateway.drain().then(() => gateway.close());
+    // A connection from before: it is served, and told to go.
+    late.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    expect(String((await once(late, "data"))[0])).toMatch(/^HTTP\/1.1 503 .*connection: close\r\n/is);
+    const second = connect(port, "127.0.0.1");
+    await once(second, "error");
+    let received = 0;
+    early.on("data", (data) => {
+      received += data.length;
+    });
+    early.resume();
+    await once(early, "close");
+    await draining;
+    expect(received).toBeGreaterThan(20_000_000);
   });
 
   test("says so when its port is taken", async () => {

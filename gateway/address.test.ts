@@ -23,6 +23,29 @@ describe("locate", () => {
     expect(locate(HOSTS, `${REF}.supalove.example`, `/projects/${other}/rest/v1`)).toEqual({ kind: "host", ref: REF });
   });
 
+  test.each([
+    "www.supalove.example",
+    `a.${REF}.supalove.example`,
+    `${REF}x.supalove.example`,
+    `${REF.slice(1)}.supalove.example`,
+    `x.${REF}.eu.supalove.example`,
+  ])("takes %s, below a base domain, for nobody's custom host", (host) => {
+    const hosts = { ...HOSTS, baseDomains: ["supalove.example", "eu.supalove.example"] };
+    expect(classifyHost(hosts, host)).toEqual({ kind: "own" });
+  });
+
+  test("finds a project below the longer of two base domains, in either order", () => {
+    for (const baseDomains of [
+      ["supalove.example", "eu.supalove.example"],
+      ["eu.supalove.example", "supalove.example"],
+    ]) {
+      expect(classifyHost({ ...HOSTS, baseDomains }, `${REF}.eu.supalove.example`)).toEqual({
+        kind: "project",
+        ref: REF,
+      });
+    }
+  });
+
   test("asks for a custom host before it believes in a path", () => {
     expect(locate(HOSTS, "api.customer.example", `/projects/${REF}/rest/v1`)).toEqual({
       kind: "custom",
@@ -59,7 +82,16 @@ describe("parseHost", () => {
     expect(parseHost(header)).toEqual({ name, port });
   });
 
-  test.each(["", "a b", "a/b", "user@host", "host:port", "host:123456", "[::1"])("%j is no host", (header) => {
-    expect(parseHost(header)).toBeNull();
+  test("a name has a length that DNS knows", () => {
+    expect(parseHost(`${"a".repeat(253)}.:65535`)?.name.length).toBe(253);
+    expect(parseHost("a".repeat(300))).toBeNull();
+    expect(parseHost(`${".".repeat(60_000)}!`)).toBeNull();
   });
+
+  test.each(["", "a b", "localhost, evil", "a/b", "user@host", "host:port", "host:123456", "[::1"])(
+    "%j is no host",
+    (header) => {
+      expect(parseHost(header)).toBeNull();
+    },
+  );
 });

@@ -24,8 +24,12 @@ const REF_LENGTH = 20;
 const GATEWAY: Address = { kind: "gateway" };
 const OAUTH_METADATA = "/.well-known/oauth-authorization-server";
 
+/** A DNS name of 253 characters, a dot behind it, a colon and a port. */
+const MAX_HOST_CHARACTERS = 260;
+
 /** Lower-case, without port and trailing dot; null for anything that is no host. */
 export function parseHost(header: string): { readonly name: string; readonly port: string } | null {
+  if (header.length > MAX_HOST_CHARACTERS) return null;
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(?::(\d{1,5}))?$/.exec(header.toLowerCase());
   return match ? { name: match[1] as string, port: match[2] ?? "" } : null;
 }
@@ -38,16 +42,20 @@ export type HostKind =
   /** Perhaps a project's custom host. */
   | { readonly kind: "foreign" };
 
-/** @param name As {@link parseHost} gives it. */
+/**
+ * Nothing at or below a base domain is ever a custom host: whoever had such a name would get what is meant for others.
+ * @param name As {@link parseHost} gives it.
+ */
 export function classifyHost(hosts: GatewayHosts, name: string): HostKind {
+  let isBelow = false;
   for (const domain of hosts.baseDomains) {
     if (name === domain) return { kind: "own" };
-    if (name.length === REF_LENGTH + 1 + domain.length && name.endsWith(`.${domain}`)) {
-      const label = name.slice(0, REF_LENGTH);
-      if (isProjectRef(label)) return { kind: "project", ref: label };
-    }
+    if (!name.endsWith(`.${domain}`)) continue;
+    const label = name.slice(0, -domain.length - 1);
+    if (isProjectRef(label)) return { kind: "project", ref: label };
+    isBelow = true;
   }
-  const own = hosts.ownHosts.includes(name) || isIP(name.replace(/^\[|\]$/g, "")) !== 0;
+  const own = isBelow || hosts.ownHosts.includes(name) || isIP(name.replace(/^\[|\]$/g, "")) !== 0;
   return own ? { kind: "own" } : { kind: "foreign" };
 }
 

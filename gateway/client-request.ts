@@ -6,6 +6,9 @@ import { encodeNonAscii } from "./route.ts";
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
+/** Below what the server library takes of a whole head: its own refusal has no CORS headers, no browser can read it. */
+const MAX_TARGET_CHARACTERS = 48 * 1024;
+
 /** An empty string stands for a header that was not sent. */
 export class ClientRequest {
   readonly method: string;
@@ -47,6 +50,7 @@ export class ClientRequest {
       if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
       else this.#accept(name, value);
     });
+    if (this.path.length + query.length > MAX_TARGET_CHARACTERS) this.fault = "request_target_too_long";
     if (encoded === null) this.fault = "invalid_request_target";
     if (!METHODS.has(this.method)) this.fault = "method_not_allowed";
     if (this.chunked && this.contentLength !== undefined) this.fault = "invalid_header";
@@ -118,10 +122,10 @@ export class ClientRequest {
         this.forwardedFor = this.forwardedFor === "" ? value : `${this.forwardedFor},${value}`;
         break;
       case "x-forwarded-proto":
-        this.forwardedProto = value;
+        this.forwardedProto = this.forwardedProto === "" ? value : `${this.forwardedProto},${value}`;
         break;
       case "x-forwarded-host":
-        this.forwardedHost = value;
+        this.forwardedHost = this.forwardedHost === "" ? value : `${this.forwardedHost},${value}`;
         break;
     }
   }

@@ -22,6 +22,7 @@ export const ERROR_CATALOGUE = {
   method_not_allowed: { status: 405, message: "Method not allowed" },
   request_timeout: { status: 408, message: "The client did not go on with its request in time" },
   body_too_large: { status: 413, message: "The request body is larger than the project allows" },
+  request_target_too_long: { status: 414, message: "The request path and query are longer than 48 KiB" },
   upgrade_required: { status: 400, message: "This route speaks WebSocket only" },
   invalid_upgrade: { status: 400, message: "The opening of the WebSocket is not valid" },
   unsupported_websocket_version: { status: 426, message: "This server speaks version 13 of the WebSocket protocol" },

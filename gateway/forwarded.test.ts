@@ -35,6 +35,18 @@ describe("readForwarded", () => {
     expect(forwarded).toMatchObject({ clientAddress: "127.0.0.1", proto: "https" });
   });
 
+  test("IPv6 hops and clients, however they are written", () => {
+    const hops = new TrustedHops(["fd00::/8", "10.0.0.0/8"]);
+    const headers = { ...sent, forwardedFor: "6.6.6.6, [2001:db8::7]:443, fd00::2, ::ffff:10.0.0.9" };
+    expect(readForwarded(hops, "fd00::1", false, headers)).toMatchObject({
+      clientAddress: "2001:db8::7",
+      forwardedFor: "2001:db8::7, fd00::2, ::ffff:10.0.0.9, fd00::1",
+    });
+    // An address that no proxy writes must do no harm.
+    const zoned = { ...sent, forwardedFor: "fd00::1%eth0, fd00::2%eth0" };
+    expect(() => readForwarded(hops, "fd00::1", false, zoned)).not.toThrow();
+  });
+
   test("stops at what is no address", () => {
     const headers = { ...sent, forwardedFor: "1.2.3.4, <script>" };
     expect(readForwarded(new TrustedHops(["10.0.0.1"]), "10.0.0.1", false, headers).clientAddress).toBe("10.0.0.1");

@@ -39,6 +39,9 @@ interface SeenHost {
 
 const MAX_SEEN_HOSTS = 1_000;
 
+/** What the gateway answers on its own behalf even when it cannot find out whose host it was asked under. */
+const PROBES: ReadonlySet<string> = new Set(["/health", "/ready"]);
+
 /** A request that passed everything but the choice of its upstream. */
 export type Admitted = (exchange: Exchange, tenant: Tenant, route: ProxyRoute, credentials: Credentials) => void;
 
@@ -106,6 +109,8 @@ export function createPasses(options: PassesOptions): Passes {
               conclude(exchange, snapshot, path, admitted);
             }
           },
+          // Whoever watches a gateway may call it by any name, and must not take it for dead with the control plane.
+          PROBES.has(path) ? () => follow(exchange, address.fallback, path, host, admitted) : undefined,
         );
     }
   }
@@ -131,6 +136,7 @@ export function createPasses(options: PassesOptions): Passes {
     cached: GatewaySnapshot | null | undefined,
     load: () => Promise<GatewaySnapshot | null>,
     proceed: (snapshot: GatewaySnapshot | null) => void,
+    whenUnknown?: () => void,
   ): void {
     if (cached !== undefined) {
       proceed(cached);
@@ -141,6 +147,10 @@ export function createPasses(options: PassesOptions): Passes {
         if (!exchange.settled) guard(exchange, () => proceed(snapshot));
       },
       (error: unknown) => {
+        if (whenUnknown) {
+          if (!exchange.settled) guard(exchange, whenUnknown);
+          return;
+        }
         options.logger.warn(
           { err: error, requestId: exchange.requestId },
           "a project's configuration cannot be loaded",

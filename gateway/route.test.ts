@@ -8,6 +8,8 @@ describe("normalizePath", () => {
     ["/storage/v1/object/a%20b/%C3%A9.png", "/storage/v1/object/a%20b/%C3%A9.png"],
     ["/storage/v1/object/.hidden/..data", "/storage/v1/object/.hidden/..data"],
     ["/rest/v1/é", "/rest/v1/%C3%A9"],
+    ["/re%73t/v1/%74odos%2Dx%7E", "/rest/v1/todos-x~"],
+    ["/storage/v1/a%2541%20%3F", "/storage/v1/a%2541%20%3F"],
   ])("%s becomes %s", (path, expected) => {
     expect(normalizePath(path)).toBe(expected);
   });
@@ -34,6 +36,13 @@ describe("normalizePath", () => {
   ])("%s is refused, because two parsers could read it differently", (path) => {
     expect(normalizePath(path)).toBeNull();
   });
+});
+
+test("no spelling of a path comes around a route", () => {
+  for (const path of ["/realtime/v1/api/%74enants", "/realtime/v1/%61pi/tenants", "/realtime//v1/api/tenants"]) {
+    expect(matchRoute(normalizePath(path) ?? ""), path).toEqual({ kind: "reject", code: "route_forbidden" });
+  }
+  expect(matchRoute(normalizePath("/auth/v1/%74oken") ?? "")).toMatchObject({ routeClass: "signin" });
 });
 
 describe("matchRoute", () => {

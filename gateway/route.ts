@@ -32,10 +32,12 @@ export type RouteMatch = ProxyRoute | { readonly kind: "reject"; readonly code: 
 const NEEDS_CARE = /\/\/|%|\/\.|[^\x21-\x7e]|[\\#]/;
 /** Encoded slash, backslash, NUL and other controls, and a per cent sign without two hex digits. */
 const FORBIDDEN_ESCAPE = /%(?:2f|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))/i;
+/** Letters, digits and `-._~`: an escape of them is another spelling of the same path (RFC 3986, 6.2.2.2). */
+const ESCAPED_UNRESERVED = /%(?:2[de]|3\d|[46][1-9a-f]|5[\daf]|7[\dae])/gi;
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
 /**
- * Merges repeated slashes and encodes characters outside of ASCII. Everything by which two parsers of one path could
+ * Merges repeated slashes, decodes needless escapes and encodes characters outside of ASCII. Everything by which two parsers of one path could
  * come to different routes is refused: encoded separators, dot segments, backslashes, controls, fragments.
  * @returns Null when the path is refused.
  */
@@ -43,7 +45,8 @@ export function normalizePath(path: string): string | null {
   if (path.charCodeAt(0) !== 47 /* / */) return null;
   if (!NEEDS_CARE.test(path)) return path;
   if (FORBIDDEN_ESCAPE.test(path) || /[\\#\0-\x20\x7f]/.test(path)) return null;
-  const merged = path.replace(/\/{2,}/g, "/");
+  const decoded = path.replace(ESCAPED_UNRESERVED, decodeURIComponent);
+  const merged = decoded.replace(/\/{2,}/g, "/");
   if (DOT_SEGMENT.test(merged)) return null;
   return encodeNonAscii(merged);
 }

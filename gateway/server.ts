@@ -127,7 +127,7 @@ class UwsGateway implements Gateway {
       tenants: new Tenants(options.tenantCapacity ?? 20_000),
       hosts: {
         baseDomains: options.baseDomains.map((domain) => domain.toLowerCase()),
-        ownHosts: [new URL(options.publicUrl).hostname, ...(options.ownHosts ?? [])],
+        ownHosts: [new URL(options.publicUrl).hostname, ...(options.ownHosts ?? []).map((host) => host.toLowerCase())],
       },
       publicUrl: options.publicUrl,
       upstreamOf,

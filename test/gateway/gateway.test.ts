@@ -104,7 +104,111 @@ describe("where a project is found", () => {
   });
 });
 
+describe("a name that is not a project's", () => {
+  const thief = "zzzzzzzzzzzzzzzzzzzz" as typeof REF;
+  const taken = [
+    "localhost",
+    `${REF}.localhost`,
+    "www.localhost",
+    `x.${REF}.localhost`,
+    "gateway.example",
+    "inner",
+    "10.0.0.1",
+  ];
+
+  test.each(taken)("%s never leads to a project that has it as a custom host", async (host) => {
+    const { port } = await start({
+      configs: new MemoryConfigs(snapshot(), snapshot({ projectRef: thief, customHosts: taken })),
+      ownHosts: ["INNER"],
+    });
+    for (const name of [host, host.toUpperCase(), `${host}.:8083`]) {
+      const answer = await rawExchange(port, `GET /rest/v1/x HTTP/1.1\r\nHost: ${name}\r\napikey: ${ANON_JWT}\r\n\r\n`);
+      if (host.startsWith(REF)) expect(answer, name).toContain('"path":"/x"');
+      else expect(answer, name).toMatch(/^HTTP\/1.1 404 /);
+      expect(answer, name).not.toContain(thief);
+    }
+  });
+
+  test("is told about health and readiness when the control plane cannot say whose it is", async () => {
+    const { port, configs } = await start();
+    configs.loadByHost = () => {
+      throw new Error("control plane unreachable");
+    };
+    const ask = (path: string) =>
+      rawExchange(port, `GET ${path} HTTP/1.1\r\nHost: some-pod:8083\r\napikey: ${ANON_JWT}\r\n\r\n`);
+    expect(await ask("/health")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await ask("/ready")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await ask("/rest/v1/x")).toMatch(/^HTTP\/1.1 503 /);
+    expect(await ask(`/projects/${REF}/rest/v1/x`)).toMatch(/^HTTP\/1.1 503 /);
+  });
+});
+
+describe("proxies in front", () => {
+  const forwarded = (headers: string, host = "localhost") =>
+    `GET /projects/${REF}/rest/v1/x HTTP/1.1\r\nHost: ${host}\r\napikey: ${ANON_JWT}\r\n${headers}\r\n`;
+
+  test("that are trusted say who the client is; what the client has added to it is dropped", async () => {
+    const { port } = await start({ trustedHops: ["127.0.0.1"] });
+    const answer = await rawExchange(
+      port,
+      forwarded("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n"),
+    );
+    expect(answer).toContain('"clientAddress":"1.2.3.4"');
+    expect(answer).toContain('"x-forwarded-for":"1.2.3.4, 127.0.0.1"');
+    expect(answer).toContain('"x-forwarded-proto":"https"');
+    expect(answer).not.toContain("6.6.6.6");
+  });
+
+  test("and a client that contradict each other about the host are refused, about the protocol not believed", async () => {
+    const { port } = await start({ trustedHops: ["127.0.0.1"] });
+    const hosts = "X-Forwarded-Host: evil.example\r\nX-Forwarded-Host: localhost\r\n";
+    expect(await rawExchange(port, forwarded(hosts))).toMatch(/^HTTP\/1.1 400 /);
+    const protocols = "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n";
+    expect(await rawExchange(port, forwarded(protocols))).toContain('"x-forwarded-proto":"http"');
+  });
+
+  test("that are not trusted are the client", async () => {
+    const { port } = await start();
+    const headers = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n";
+    const answer = await rawExchange(port, forwarded(headers));
+    expect(answer).toContain('"clientAddress":"127.0.0.1"');
+    expect(answer).not.toMatch(/evil|1\.2\.3\.4|"https"/);
+  });
+});
+
 describe("refusals", () => {
+  test("a target that is too long says so, where a browser can read it", async () => {
+    const { port } = await start();
+    const ask = (characters: number) =>
+      rawExchange(
+        port,
+        `GET /projects/${REF}/rest/v1/x?id=in.(${"1".repeat(characters)}) HTTP/1.1\r\nHost: localhost\r\napikey: ${ANON_JWT}\r\nOrigin: https://app.example\r\n\r\n`,
+      );
+    expect(await ask(40_000)).toMatch(/^HTTP\/1.1 200 /);
+    const refused = await ask(50_000);
+    expect(refused).toMatch(/^HTTP\/1.1 414 .*access-control-allow-origin: \*\r\n/s);
+    expect(refused).toContain('"code":"request_target_too_long"');
+  });
+
+  test.each([
+    ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n`, /^HTTP\/1.1 (400|405|505)/],
+    ["OPTIONS *", `OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n`, /^HTTP\/1.1 (400|505)/],
+    ["a host with a user", `GET /health HTTP/1.1\r\nHost: a@localhost\r\n\r\n`, /^HTTP\/1.1 400/],
+    ["an empty host", `GET /health HTTP/1.1\r\nHost: \r\n\r\n`, /^HTTP\/1.1 400/],
+  ])("%s", async (_name, message, expected) => {
+    const { port } = await start();
+    expect(await rawExchange(port, message)).toMatch(expected);
+  });
+
+  test("an upgrade to HTTP/2 is not taken, and not passed on", async () => {
+    const { port } = await start();
+    const headers = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    const message = `GET /projects/${REF}/rest/v1/x HTTP/1.1\r\nHost: localhost\r\napikey: ${ANON_JWT}\r\n${headers}\r\n`;
+    const answer = await rawExchange(port, message);
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    expect(answer).not.toMatch(/h2c|http2-settings/i);
+  });
+
   test.each([
     ["/rest/v1/todos", {}, 401, "Unauthorized", "api_key_missing"],
     ["/rest/v1/todos", { apikey: "sb_publishable_x" }, 401, "Unauthorized", "api_key_invalid"],
@@ -223,6 +327,14 @@ describe("limits", () => {
     expect(await last?.json()).toMatchObject({ code: "over_request_rate_limit" });
     expect((await fetch(`${url}/projects/${other.projectRef}/rest/v1/x`, withKey)).status).toBe(200);
     expect((await fetch(`${projectUrl}/storage/v1/x`, withKey)).status).toBe(200);
+  });
+
+  test("requests with a wrong key cost the project nothing of its budget", async () => {
+    const { projectUrl } = await start({ configs: limits({ requestsPerSecond: 1, requestBurst: 2 }) });
+    const ask = async (apikey: string) => (await fetch(`${projectUrl}/rest/v1/x`, { headers: { apikey } })).status;
+    const flood = await Promise.all(Array.from({ length: 50 }, (_, index) => ask(`sb_publishable_${index}`)));
+    expect(new Set(flood)).toEqual(new Set([401]));
+    expect([await ask(ANON_JWT), await ask(ANON_JWT), await ask(ANON_JWT)]).toEqual([200, 200, 429]);
   });
 
   test("requests in flight are capped, and the cap is given back", async () => {

@@ -18,6 +18,8 @@ export class MemoryConfigs implements GatewayConfigs {
   readonly #listeners = new Set<Parameters<GatewayConfigs["onChange"]>[0]>();
   /** Answers of {@link get} for what is not cached; throws while the control plane is down. */
   load: (ref: string) => GatewaySnapshot | null = () => null;
+  /** The same of {@link getByHost}. */
+  loadByHost: (host: string) => GatewaySnapshot | null = () => null;
 
   constructor(...snapshots: readonly GatewaySnapshot[]) {
     for (const entry of snapshots) this.set(entry);
@@ -42,7 +44,7 @@ export class MemoryConfigs implements GatewayConfigs {
   }
 
   async getByHost(host: string): Promise<GatewaySnapshot | null> {
-    return this.peekByHost(host) ?? null;
+    return this.peekByHost(host) ?? this.loadByHost(host);
   }
 
   onChange(listener: Parameters<GatewayConfigs["onChange"]>[0]): () => void {

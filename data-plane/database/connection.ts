@@ -16,6 +16,8 @@ import { cancelRequest, MessageWriter } from "./wire/writer.ts";
 export interface ConnectionOwner {
   /** Something was written: call {@link Connection.flush} soon, after whatever else this turn of the loop brings. */
   onWritten(connection: Connection): void;
+  /** A batch took so long since it was first in its row, in milliseconds. */
+  onAnswered(tookMs: number): void;
   /** A batch has ended; there may be room for the next. */
   onBatchEnd(connection: Connection): void;
   /** The batch failed by no fault of its own and kept nothing: send it again. */
@@ -336,6 +338,7 @@ export class Connection {
   private onReady(batch: Batch, status: number): void {
     this.queue.shift();
     const now = this.now();
+    this.owner.onAnswered(now - this.headSince);
     if (this.queue.length > 0) this.headSince = now;
     else this.idleSince = now;
     if (status !== 0x49 && !batch.isLeased) {

@@ -67,6 +67,7 @@ export class Listener {
     const opened = await openConnection({ ...handshake, address });
     const owner: ConnectionOwner = {
       onWritten: (connection) => connection.flush(),
+      onAnswered: () => {},
       onBatchEnd: () => {},
       onRetry: (_connection, batch) => batch.fail(new ConnectionLost("not repeated", { sent: true })),
       onClosed: (_connection, reason, unanswered) => {

@@ -7,7 +7,7 @@ export interface PoolOptions extends ConnectionLimits {
   readonly maxConnectionsPerProject: number;
   /** Pipelined batches spread over at most so many connections; the rest of the project's is left to transactions. */
   readonly pipelineConnections: number;
-  /** Batches under way on one connection; further ones wait where any connection can still take them. */
+  /** Most batches under way on one connection, fewer when they are slow; further ones wait where any can take them. */
   readonly pipelineDepth: number;
   /** A batch that runs so long counts as slow: nothing more is sent behind it. */
   readonly slowAfterMs: number;

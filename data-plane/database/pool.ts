@@ -18,6 +18,11 @@ interface LeaseRequest {
 
 /** A further connection is worth its price when each has so many batches to do. */
 const BATCHES_PER_CONNECTION = 4;
+/** What stands in a row on one connection should be done in about this time; more waits where any connection takes it. */
+const ROW_MS = 12;
+/** Enough that the next batch is there when one ends, however busy this process is. */
+const MIN_DEPTH = 4;
+const SMOOTHING = 1 / 16;
 /** Time for a client that has its answer to ask again. */
 const IDLE_GRACE_MS = 5;
 /** A cancelled batch that still runs after so long sits on a connection that is dead. */
@@ -38,6 +43,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
   /** Something was submitted since the last tick. */
   isActive = false;
   private connecting = 0;
+  /** Of a batch, lately. */
+  private averageMs = 0;
   private readonly backoff = new ConnectBackoff();
   private state: "open" | "retired" | "closed" = "open";
   private onEmpty: (() => void)[] = [];
@@ -80,6 +87,10 @@ export class Pool implements ConnectionOwner, BudgetMember {
 
   onWritten(connection: Connection): void {
     this.around.scheduleFlush(connection);
+  }
+
+  onAnswered(tookMs: number): void {
+    this.averageMs += (tookMs - this.averageMs) * SMOOTHING;
   }
 
   onBatchEnd(connection: Connection): void {
@@ -251,11 +262,16 @@ export class Pool implements ConnectionOwner, BudgetMember {
     );
   }
 
+  /** Quick batches share system calls in long rows; behind a slow one nobody should stand who could run elsewhere. */
+  private get depth(): number {
+    return Math.min(this.options.pipelineDepth, Math.max(MIN_DEPTH, ROW_MS / this.averageMs));
+  }
+
   /** The least loaded connection that may take one more batch. */
   private pick(): Connection | null {
     const now = this.around.now();
     let best: Connection | null = null;
-    let bestLoad = this.options.pipelineDepth;
+    let bestLoad = this.depth;
     let inFlight = 0;
     for (const connection of this.connections) {
       const { load } = connection;

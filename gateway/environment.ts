@@ -45,7 +45,9 @@ export const ENVIRONMENT = z.object({
     .string()
     .min(1)
     .optional()
-    .describe("Folder of <host>.pem and <host>.key, with default.pem and default.key. Unset: plain HTTP."),
+    .describe(
+      "Folder of <host>.pem and <host>.key, with default.pem and default.key; changes are taken over while it runs. Unset: plain HTTP.",
+    ),
   SUPALOVE_SHARE_PORT: flag
     .default(false)
     .describe("true: several gateways listen on one port of this machine, and one can be replaced while others run."),

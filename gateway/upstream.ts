@@ -33,7 +33,8 @@ export interface Upstream {
  */
 export function upstreamHeaders(exchange: Exchange, credentials: Credentials): string[] {
   const { request, route, forwarded } = exchange;
-  const headers = request.passed;
+  const headers =
+    route?.contentProfile === undefined ? request.passed : withoutHeader(request.passed, "content-profile");
   if (credentials.apikey !== "") headers.push("apikey", credentials.apikey);
   if (credentials.authorization !== "") headers.push("authorization", credentials.authorization);
   if (request.origin !== "") headers.push("origin", request.origin);
@@ -44,6 +45,10 @@ export function upstreamHeaders(exchange: Exchange, credentials: Credentials): s
   headers.push("x-forwarded-proto", forwarded.proto, "x-forwarded-host", forwarded.host);
   headers.push("x-forwarded-prefix", publicPath(exchange));
   return headers;
+}
+
+function withoutHeader(pairs: readonly string[], name: string): string[] {
+  return pairs.filter((_part, index) => pairs[index - (index % 2)] !== name);
 }
 
 /** Path of the service's root as the client sees it: `/projects/<ref>/rest/v1`, or `/rest/v1` on a host of its own. */

@@ -46,6 +46,13 @@ describe("what a service is told", () => {
     });
   });
 
+  test("the schema that the GraphQL route sets, whatever the client says", async () => {
+    const { projectUrl } = await start();
+    const headers = { ...withKey.headers, "content-profile": "private", "x-kept": "content-profile" };
+    const told = await (await fetch(`${projectUrl}/graphql/v1`, { method: "POST", headers, body: "{}" })).json();
+    expect(told.headers).toMatchObject({ "content-profile": "graphql_public", "x-kept": "content-profile" });
+  });
+
   test("nothing that only the gateway may say", async () => {
     const { projectUrl } = await start();
     const forged = [

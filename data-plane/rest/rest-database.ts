@@ -32,6 +32,8 @@ export interface RestDatabaseOptions {
   readonly readDatabaseConfig: (database: ProjectDatabase) => Promise<Partial<RestConfig>>;
   /** Waited for before a load, so that no change falls between what is loaded and what is listened to. */
   readonly untilWatched: () => Promise<void>;
+  /** What serves now may take more memory, or less, than what did before. */
+  readonly onLoaded?: () => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly logger: RestLogger;
@@ -68,7 +70,10 @@ export class RestDatabase {
     this.ownConfig = options.config;
     this.serving = new Reloading({
       load: () => this.load(),
-      onLoaded: ({ cache }) => options.logger.info({ approximateBytes: cache.approximateBytes }, "schema cache loaded"),
+      onLoaded: ({ cache }) => {
+        options.logger.info({ approximateBytes: cache.approximateBytes }, "schema cache loaded");
+        options.onLoaded?.();
+      },
       onFailed: (error) => options.logger.warn({ error: messageOf(error) }, "schema cache could not be loaded"),
       clock: () => performance.now(),
       setTimer: (callback, delayMs) => {

@@ -57,7 +57,8 @@ class MultiTenantRest implements RestService {
 
   constructor(options: RestServiceOptions) {
     this.options = options;
-    this.timer = setInterval(() => this.dropUnused(), CHECK_INTERVAL_MS);
+    const { idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = options;
+    this.timer = setInterval(() => this.dropUnused(), Math.min(CHECK_INTERVAL_MS, idleTimeoutMs));
     this.timer.unref();
   }
 
@@ -128,12 +129,12 @@ class MultiTenantRest implements RestService {
       config,
       readDatabaseConfig,
       untilWatched: async () => watch?.settled(),
+      onLoaded: () => this.shrink(projectRef),
       now,
       logger: projectLogger,
     });
     const project: ServedProject = { rest, watch, snapshot, lastUsed: now() };
     this.projects.set(projectRef, project);
-    this.shrink(projectRef);
     return project;
   }
 
@@ -160,15 +161,15 @@ class MultiTenantRest implements RestService {
     this.shrink(null);
   }
 
-  /** Drops the longest unused projects until the rest fit; never the one that is being opened. */
-  private shrink(opening: ProjectRef | null): void {
+  /** Drops the longest unused projects until the rest fit; never the one that has just been loaded. */
+  private shrink(loaded: ProjectRef | null): void {
     const limit = this.options.maxCacheBytes ?? DEFAULT_MAX_CACHE_BYTES;
     let bytes = this.totalBytes();
     if (bytes <= limit) return;
     const byUse = [...this.projects].sort(([, left], [, right]) => left.lastUsed - right.lastUsed);
     for (const [ref, project] of byUse) {
       if (bytes <= limit) return;
-      if (ref === opening) continue;
+      if (ref === loaded) continue;
       bytes -= bytesOf(project);
       void this.drop(ref);
     }

@@ -1,8 +1,9 @@
 /** Services that run in this process: a call instead of a connection. */
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { ReceivedRequest } from "../data-plane/http/received-request.ts";
 import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
-import { BodyAborted, BodyTooLarge } from "../data-plane/service.ts";
+import { BodyAborted, BodyTooLarge, type ServiceResponse } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -51,7 +52,8 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     tenant.breakers.success(route.service);
     exchange.body?.finish();
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
-    await writeServiceResponse(channel, response, {
+    const answer = isAnswered ? response : withIdleLimit(options, exchange, route.service, response);
+    await writeServiceResponse(channel, answer, {
       extraHeaders: exchange.ownHeaders(),
       accept: (name, value) => passesToClient(exchange, name, value),
     });
@@ -59,6 +61,34 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     deadline.stop();
     refuse(options, exchange, error);
   }
+}
+
+/** A stream that stands still is cut, so that it does not stay the project's request in flight for ever. */
+function withIdleLimit(
+  options: LocalUpstreamOptions,
+  exchange: Exchange,
+  service: ServiceName,
+  response: ServiceResponse,
+): ServiceResponse {
+  const { idleMs } = options.timeouts[service];
+  const onPassed = () => {
+    exchange.tenant?.breakers.failure(service, options.now());
+    exchange.channel.destroy();
+  };
+  async function* limited(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const pieces = body[Symbol.asyncIterator]();
+    try {
+      while (true) {
+        const deadline = options.deadlines.start(idleMs, onPassed);
+        const piece = await pieces.next().finally(() => deadline.stop());
+        if (piece.done) return;
+        yield piece.value;
+      }
+    } finally {
+      await pieces.return?.();
+    }
+  }
+  return { ...response, body: limited(response.body as AsyncIterable<Buffer>) };
 }
 
 function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknown): void {

@@ -25,6 +25,10 @@ export interface Lane {
   readonly open: UpstreamConnection[];
 }
 
+/** Of all connections, this share is kept for lanes that hold few; and how many, of all, are few. */
+const RESERVED_SHARE = 1 / 4;
+const FEW_SHARE = 1 / 64;
+
 /** Repetitions are at most a tenth of the requests: a failing upstream must not get more load. */
 const RETRY_SHARE = 0.1;
 const RETRY_BURST = 20;
@@ -38,6 +42,8 @@ export class UpstreamPool implements ConnectionOwner {
   readonly #free: UpstreamConnection[] = [];
   readonly #lanes = new Map<string, Lane>();
   readonly #waiting: FairQueue<UpstreamJob>;
+  readonly #reserveFrom: number;
+  readonly #few: number;
   #retryBudget = RETRY_BURST;
   #closed = false;
 
@@ -45,6 +51,8 @@ export class UpstreamPool implements ConnectionOwner {
     this.#origin = origin;
     this.#limits = limits;
     this.#pipelining = limits.pipelining ? new Pipelining(limits.pipelining) : null;
+    this.#reserveFrom = limits.maxConnections - Math.floor(limits.maxConnections * RESERVED_SHARE);
+    this.#few = Math.max(1, Math.floor(limits.maxConnections * FEW_SHARE));
     this.#waiting = new FairQueue(limits.maxWaiting, Math.max(1, Math.ceil(limits.maxWaiting / 2)));
   }
 
@@ -135,7 +143,7 @@ export class UpstreamPool implements ConnectionOwner {
     const lane = this.#laneOf(job.lane);
     const depth = fresh ? 1 : (this.#pipelining?.depthFor(job, nowMs) ?? 1);
     if (depth > 1 && this.#pipelining?.append(lane, job, depth, nowMs)) return true;
-    if (lane.held >= this.#limits.maxConnectionsPerLane) return false;
+    if (!this.#mayHoldMore(lane)) return false;
     let connection = fresh ? undefined : this.#free.pop();
     if (!connection) {
       if (this.size >= this.#limits.maxConnections) return false;
@@ -149,6 +157,13 @@ export class UpstreamPool implements ConnectionOwner {
     return true;
   }
 
+  /** Some projects whose requests are slow must not take every connection from all the others. */
+  #mayHoldMore(lane: Lane | undefined): boolean {
+    if (lane === undefined) return true;
+    if (lane.held >= this.#limits.maxConnectionsPerLane) return false;
+    return lane.held < this.#few || this.size - this.#free.length < this.#reserveFrom;
+  }
+
   #wait(job: UpstreamJob): void {
     job.waitUntilMs = performance.now() + this.#limits.maxWaitMs;
     if (!this.#waiting.push(job.lane, job)) job.onFailure("overloaded", "too many requests wait for a connection");
@@ -156,7 +171,7 @@ export class UpstreamPool implements ConnectionOwner {
 
   #serveWaiting(): void {
     while (this.#waiting.size > 0 && (this.#free.length > 0 || this.size < this.#limits.maxConnections)) {
-      const job = this.#waiting.shift((key) => this.#laneOf(key).held < this.#limits.maxConnectionsPerLane);
+      const job = this.#waiting.shift((key) => this.#mayHoldMore(this.#lanes.get(key)));
       if (!job) return;
       this.#assign(job, false);
     }

@@ -515,6 +515,23 @@ describe("responses", () => {
     await expect(read()).rejects.toThrow();
   });
 
+  test("a stream that stands still is cut, and the service is told", async () => {
+    let aborted = false;
+    const storage = (request: ServiceRequest) => {
+      async function* body() {
+        yield Buffer.from("half");
+        await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+        aborted = true;
+      }
+      return { status: 200, headers: [], body: body() };
+    };
+    const timeouts = { ...DEFAULT_TIMEOUTS, storage: { responseMs: 5_000, idleMs: 50 } };
+    const { projectUrl } = await start({ timeouts, localServices: localServices({ storage }) });
+    const read = async () => (await fetch(`${projectUrl}/storage/v1/x`, withKey)).text();
+    await expect(read()).rejects.toThrow();
+    await expect.poll(() => aborted).toBe(true);
+  });
+
   test("a client that leaves aborts the service", async () => {
     let aborted = false;
     const rest = (request: ServiceRequest) =>

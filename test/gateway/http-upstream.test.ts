@@ -368,6 +368,26 @@ describe("connections", () => {
     await Promise.all(slow);
   });
 
+  test("the last ones are for projects that hold few: two slow ones cannot take all", async () => {
+    const refs = ["zzzzzzzzzzzzzzzzzzzz", "yyyyyyyyyyyyyyyyyyyy"] as (typeof REF)[];
+    const { projectUrl, url, upstream, configs } = await start(
+      (socket, head) => {
+        if (!head.includes("/slow")) socket.write(OK);
+      },
+      { poolLimits: { ...DEFAULT_POOL_LIMITS, maxConnections: 8, maxConnectionsPerLane: 4, maxWaitMs: 2_000 } },
+    );
+    const upstreams = configs.peek(REF)?.upstreams ?? snapshot().upstreams;
+    for (const projectRef of refs) configs.set(snapshot({ projectRef, upstreams }));
+    const [second, third] = refs.map((ref) => `${url}/projects/${ref}`);
+    const slow = [projectUrl, second].flatMap((base) =>
+      [1, 2, 3, 4].map(() => fetch(`${base}/rest/v1/slow`, withKey).catch(() => null)),
+    );
+    await expect.poll(() => upstream.connections.length).toBe(6);
+    expect(await (await fetch(`${third}/rest/v1/x`, withKey)).text()).toBe("ok");
+    await upstream.close();
+    await Promise.all(slow);
+  });
+
   test("a client that leaves takes its upstream connection along", async () => {
     const { projectUrl, upstream } = await start(() => {});
     const controller = new AbortController();

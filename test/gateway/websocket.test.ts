@@ -1,7 +1,7 @@
 /** WebSockets through the gateway to a remote realtime server. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { ANON_JWT, keyEntry, PUBLISHABLE, REF, SERVICE_JWT, snapshot } from "../../gateway/snapshot.fixture.ts";
@@ -381,6 +381,28 @@ describe("the end", () => {
     configs.set({ ...project, version: 3, requireApiKey: true });
     expect((await keyless.closed)[0]).toBe(1008);
     expect(keyed.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  test("comes before it has begun to whoever opens one while the gateway drains", async () => {
+    const { socketUrl, gateway, upstream, port } = await start();
+    const [accept] = upstream.http.listeners("upgrade") as ((...args: unknown[]) => void)[];
+    upstream.http.removeAllListeners("upgrade");
+    const asked = once(upstream.http, "upgrade");
+    const early = refusal(`${socketUrl}?apikey=${ANON_JWT}`);
+    const handshake = await asked;
+    const kept = connect(port, "127.0.0.1");
+    cleanups.push(() => void kept.destroy());
+    kept.write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await once(kept, "data");
+    const draining = gateway.drain(5_000);
+    accept?.apply(upstream.http, handshake);
+    expect((await early)[0]).toBe(503);
+    kept.write(
+      `GET /projects/${REF}/realtime/v1/websocket?apikey=${ANON_JWT} HTTP/1.1\r\nHost: localhost\r\n` +
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    expect(String((await once(kept, "data"))[0])).toMatch(/^HTTP\/1.1 503 .*connection: close\r\n/is);
+    await draining;
   });
 
   test("comes with the gateway's drain, as a restart", async () => {

@@ -15,6 +15,8 @@ export interface Installation extends AsyncDisposable {
   readonly database: ControlPlaneDatabase["database"];
   /** Starts one more control plane on the installation's database. @param crashAt see crashing-control-plane.ts. */
   startControlPlane(crashAt?: string): Promise<ControlPlaneProcess>;
+  /** Ref of the project with this name, whoever made it. */
+  refOf(name: string): Promise<string>;
   /** Everything of the project that is left in the cluster or in the control plane's tables, its tombstone apart. */
   leftovers(ref: string): Promise<string[]>;
 }
@@ -65,6 +67,11 @@ export async function createInstallation(clusterUrl: string, leaseMs = 1000): Pr
       const controlPlane = clientOf(started, accessToken, organizationId);
       running.add(controlPlane);
       return controlPlane;
+    },
+    async refOf(name) {
+      const [project] = await fresh.database.query<{ ref: string }>("select ref from projects where name = $1", [name]);
+      if (!project) throw new Error(`there is no project called ${name}`);
+      return project.ref;
     },
     leftovers: (ref) => findLeftovers(fresh, clusterUrl, ref),
     async [Symbol.asyncDispose]() {

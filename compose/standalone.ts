@@ -18,7 +18,9 @@ import { type ControlPlane, createControlPlane } from "../control-plane/server.t
 import { createAuthService } from "../data-plane/auth/service.ts";
 import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
 import { createLocalServices } from "../data-plane/local-services.ts";
+import { watchDatabases, watchRest } from "../data-plane/metrics.ts";
 import { createRestService } from "../data-plane/rest/service.ts";
+import { createGatewayMetrics } from "../gateway/metrics.ts";
 import { createGateway } from "../gateway/server.ts";
 import type { Environment } from "./environment.ts";
 import {
@@ -118,6 +120,9 @@ export async function startStandalone(environment: Environment): Promise<Standal
     const auth = createAuthService({ databases, now: () => new Date(), logger });
     running.push({ stop: () => auth.close() });
 
+    const metrics = createGatewayMetrics();
+    watchDatabases(metrics.registry, databases);
+    watchRest(metrics.registry, rest);
     const gateway = createGateway({
       configs: await configCache("gateway"),
       localServices: createLocalServices({
@@ -126,6 +131,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
       }),
       publicUrl: publicGatewayUrl,
       baseDomains: [environment.baseDomain],
+      metrics,
       logger,
       ...(["debug", "info"].includes(environment.logLevel)
         ? { accessLog: (lines: string) => process.stderr.write(lines) }

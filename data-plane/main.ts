@@ -9,6 +9,7 @@ import { createProjectDatabases } from "./database/project-databases.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createHttpHost } from "./http-host.ts";
 import { createLocalServices } from "./local-services.ts";
+import { watchDatabases, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
 
 interface RunningService {
@@ -27,6 +28,9 @@ async function start(environment: Environment): Promise<void> {
     logger,
   });
   const databases = createProjectDatabases({ maxConnections: environment.SUPALOVE_MAX_DATABASE_CONNECTIONS, logger });
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  watchDatabases(registry, databases);
   const stopReleasing = configs.onChange(({ projectRef, snapshot }) => {
     if (snapshot?.state === "active") return;
     databases.release(projectRef).catch((error) => logger.warn({ err: error }, "a database pool did not close"));
@@ -43,8 +47,11 @@ async function start(environment: Environment): Promise<void> {
   /** A process loads the code of the services that it runs, and no other. */
   async function createService(name: ServiceName): Promise<RunningService> {
     switch (name) {
-      case "rest":
-        return (await import("./rest/service.ts")).createRestService({ databases, now: Date.now, logger });
+      case "rest": {
+        const rest = (await import("./rest/service.ts")).createRestService({ databases, now: Date.now, logger });
+        watchRest(registry, rest);
+        return rest;
+      }
       case "auth":
         return (await import("./auth/service.ts")).createAuthService({ databases, now: () => new Date(), logger });
       default:
@@ -52,8 +59,6 @@ async function start(environment: Environment): Promise<void> {
     }
   }
 
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
   const host = createHttpHost({
     services: createLocalServices({ configs, services }),
     serviceToken: environment.SUPALOVE_INTERNAL_TOKEN,

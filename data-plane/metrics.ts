@@ -1,0 +1,60 @@
+/** Prometheus metrics of what the services of a process share; their numbers are read when they are asked for. */
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { DatabaseStats } from "./database/project-databases.ts";
+import type { RestService } from "./rest/service.ts";
+
+/** Connections to project databases, and who waits for one. */
+export function watchDatabases(registry: Registry, databases: { stats(): DatabaseStats }): void {
+  const connections = "supalove_database_connections";
+  new Gauge({
+    name: connections,
+    help: "Connections to project databases: open or connecting, of the open ones busy or leased, and those that listen.",
+    labelNames: ["state"],
+    registers: [registry],
+    collect() {
+      const stats = databases.stats();
+      for (const state of ["open", "connecting", "busy", "leased"] as const) this.set({ state }, stats[state]);
+      this.set({ state: "listening" }, stats.listeners);
+    },
+  });
+  gauge(registry, "supalove_database_pools", "Project databases with a pool.", () => databases.stats().projects);
+  gauge(registry, "supalove_database_waiting", "Requests that wait for a connection.", () => databases.stats().waiting);
+  for (const [name, help, of] of [
+    ["supalove_database_connections_opened_total", "Connections opened.", "opened"],
+    ["supalove_database_connect_failures_total", "Connections that could not be opened.", "connectFailures"],
+    ["supalove_database_wait_timeouts_total", "Requests refused because no connection came free.", "timeouts"],
+    ["supalove_database_retries_total", "Batches sent again after no fault of theirs.", "retries"],
+  ] as const) {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(databases.stats()[of]);
+      },
+    });
+  }
+}
+
+/** Schema caches in memory. */
+export function watchRest(registry: Registry, rest: Pick<RestService, "stats">): void {
+  gauge(registry, "supalove_rest_projects", "Projects that REST holds in memory.", () => rest.stats().projects);
+  gauge(
+    registry,
+    "supalove_rest_schema_cache_bytes",
+    "Roughly what their schema caches take.",
+    () => rest.stats().approximateBytes,
+  );
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read());
+    },
+  });
+}

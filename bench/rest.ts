@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import type { ProjectDatabases, Statement } from "../data-plane/database/database.ts";
 import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
 import { createRestService } from "../data-plane/rest/service.ts";
+import { toServiceRequest } from "../data-plane/rest/testing/request.ts";
 import { startTestCluster } from "../test/harness/cluster.ts";
 import { createTestProjectDatabase } from "../test/harness/project-database.ts";
 import { type LoadResult, runLoad } from "./rest/load.ts";
@@ -103,29 +104,9 @@ async function recordStatements(scenario: Scenario): Promise<readonly Statement[
     now: Date.now,
     logger: { info() {}, warn: console.error },
   });
-  const [path = "", query = ""] = scenario.path(1).split("?");
-  const body = scenario.body === null ? null : Buffer.from(scenario.body);
-  const response = await rest.handle(
-    {
-      method: scenario.method,
-      path,
-      query,
-      headers: { authorization: `Bearer ${world.userToken}`, apikey: world.anonKey, accept: "application/json" },
-      body: body && {
-        declaredBytes: body.length,
-        read: async () => body,
-        stream: async function* () {
-          yield body;
-        },
-      },
-      publicUrl: "",
-      publicPath: "",
-      clientAddress: "",
-      requestId: "",
-      signal: new AbortController().signal,
-    },
-    serviceSnapshotOf(world),
-  );
+  const headers = { authorization: `Bearer ${world.userToken}`, apikey: world.anonKey, accept: "application/json" };
+  const request = toServiceRequest(scenario.method, scenario.path(1), headers, scenario.body ?? undefined);
+  const response = await rest.handle(request, serviceSnapshotOf(world));
   if (response.status !== scenario.status) throw new Error(`${scenario.name}: ${response.status} ${response.body}`);
   await rest.close();
   await databases.close();

@@ -12,7 +12,6 @@ export interface Queryable {
 
 const INT8_OID = 20;
 const UNIQUE_VIOLATION = "23505";
-const FOREIGN_KEY_VIOLATION = "23503";
 
 export interface PoolOptions {
   readonly databaseUrl: string;
@@ -96,14 +95,6 @@ export function containsPattern(text: string): string {
 
 /** True for the violation of a unique constraint or index; `constraint` names which one, when given. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
-  return isViolation(error, UNIQUE_VIOLATION, constraint);
-}
-
-export function isForeignKeyViolation(error: unknown, constraint?: string): boolean {
-  return isViolation(error, FOREIGN_KEY_VIOLATION, constraint);
-}
-
-function isViolation(error: unknown, code: string, constraint: string | undefined): boolean {
-  if (!(error instanceof pg.DatabaseError)) return false;
-  return error.code === code && (constraint === undefined || error.constraint === constraint);
+  if (!(error instanceof pg.DatabaseError) || error.code !== UNIQUE_VIOLATION) return false;
+  return constraint === undefined || error.constraint === constraint;
 }

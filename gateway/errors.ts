@@ -66,11 +66,6 @@ export function renderError(code: GatewayErrorCode, service: ServiceName | null)
   return error;
 }
 
-/** Rows of the printed table: code, status, message. */
-export function describeErrors(): readonly (readonly [code: string, status: number, message: string])[] {
-  return Object.entries(ERROR_CATALOGUE).map(([code, { status, message }]) => [code, status, message] as const);
-}
-
 const rendered = new Map<string, RenderedError>();
 
 function shapeFor(

@@ -5,13 +5,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { projectSnapshot } from "../../auth/testing/snapshot.ts";
-import type { ServiceRequest } from "../../service.ts";
 import { type CompiledRequest, compileRequest } from "../compile.ts";
 import { configOfProject, type RestConfig } from "../config.ts";
 import { readApiRequest } from "../request/api-request.ts";
 import { buildSchemaCache } from "../schema-cache/build.ts";
 import type { ColumnRow, RoutineRow } from "../schema-cache/introspection.ts";
 import type { SchemaCache } from "../schema-cache/types.ts";
+import { toServiceRequest } from "../testing/request.ts";
 
 /** All the names and values of a request that its sender may choose. */
 interface Words {
@@ -213,25 +213,8 @@ async function compile(words: Words, make: (words: Words) => Sample): Promise<Co
     aggregatesEnabled: true,
     maxRows: null,
   };
-  const bytes = sample.body === undefined ? null : Buffer.from(sample.body);
-  const request: ServiceRequest = {
-    method: sample.method,
-    path: sample.path,
-    query: (sample.query ?? []).map((pair) => pair.map(encodeURIComponent).join("=")).join("&"),
-    headers: sample.headers ?? {},
-    body: bytes && {
-      declaredBytes: bytes.length,
-      read: async () => bytes,
-      async *stream() {
-        yield bytes;
-      },
-    },
-    publicUrl: "http://localhost",
-    publicPath: "",
-    clientAddress: "127.0.0.1",
-    requestId: "test",
-    signal: new AbortController().signal,
-  };
+  const query = (sample.query ?? []).map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
+  const request = toServiceRequest(sample.method, `${sample.path}?${query}`, sample.headers ?? {}, sample.body);
   return compileRequest(await readApiRequest(request, config), schemaOf(words), config);
 }
 

@@ -15,11 +15,7 @@ import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
-import { createAuthService } from "../data-plane/auth/service.ts";
-import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
-import { createLocalServices } from "../data-plane/local-services.ts";
-import { watchDatabases, watchRest } from "../data-plane/metrics.ts";
-import { createRestService } from "../data-plane/rest/service.ts";
+import { RUNNABLE_SERVICES, startServices } from "../data-plane/running-services.ts";
 import { createGatewayMetrics } from "../gateway/metrics.ts";
 import { createGateway } from "../gateway/server.ts";
 import type { Environment } from "./environment.ts";
@@ -110,25 +106,19 @@ export async function startStandalone(environment: Environment): Promise<Standal
       return cache;
     };
     const serviceConfigs = await configCache("service");
-    const databases = createProjectDatabases({ maxConnections: MAX_PROJECT_CONNECTIONS, logger });
-    running.push({ stop: () => databases.close() });
-    serviceConfigs.onChange(({ projectRef, snapshot }) => {
-      if (snapshot?.state !== "active") databases.release(projectRef).catch(() => undefined);
-    });
-    const rest = createRestService({ databases, now: Date.now, logger });
-    running.push({ stop: () => rest.close() });
-    const auth = createAuthService({ databases, now: () => new Date(), logger });
-    running.push({ stop: () => auth.close() });
-
     const metrics = createGatewayMetrics();
-    watchDatabases(metrics.registry, databases);
-    watchRest(metrics.registry, rest);
+    const services = await startServices({
+      services: RUNNABLE_SERVICES,
+      maxDatabaseConnections: MAX_PROJECT_CONNECTIONS,
+      configs: serviceConfigs,
+      registry: metrics.registry,
+      logger,
+    });
+    running.push({ stop: () => services.close() });
+
     const gateway = createGateway({
       configs: await configCache("gateway"),
-      localServices: createLocalServices({
-        configs: serviceConfigs,
-        services: { rest: rest.handle, auth: auth.handle },
-      }),
+      localServices: services.local,
       publicUrl: publicGatewayUrl,
       baseDomains: [environment.baseDomain],
       metrics,

@@ -1,18 +1,24 @@
 /** The environment of a process that serves data-plane services to gateways elsewhere: every problem in one go. */
 import { z } from "zod";
-import { SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { RUNNABLE_SERVICES } from "./running-services.ts";
 
-const services = z.string({ error: "is needed: rest, auth" }).transform((text, context) => {
+const services = z.string({ error: `is needed: ${RUNNABLE_SERVICES.join(", ")}` }).transform((text, context) => {
   const names = text.split(",").map((name) => name.trim());
-  const known = SERVICES.filter((service) => names.includes(service));
+  const known = RUNNABLE_SERVICES.filter((service) => names.includes(service));
   if (known.length === names.length) return known as readonly ServiceName[];
-  context.addIssue({ code: "custom", message: `must be some of ${SERVICES.join(", ")}, each once, with commas` });
+  context.addIssue({
+    code: "custom",
+    message: `must be some of ${RUNNABLE_SERVICES.join(", ")}, each once, with commas`,
+  });
   return z.NEVER;
 });
 
 export const ENVIRONMENT = z.object({
-  SUPALOVE_SERVICES: services.describe("Services this process runs, separated by commas: rest, auth."),
+  SUPALOVE_SERVICES: services.describe(
+    `Services this process runs, separated by commas: ${RUNNABLE_SERVICES.join(", ")}.`,
+  ),
   SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
   SERVICE_PORT: z.coerce.number().int().min(0).max(65_535).default(3000).describe("Port to listen on. 0: a free one."),
   CONTROL_PLANE_URL: z

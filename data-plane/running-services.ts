@@ -1,0 +1,89 @@
+/**
+ * The services that a process runs, composed in one place: `main.ts` serves them to gateways elsewhere, the standalone
+ * stack calls them in its gateway's process. A process loads the code of the services that it runs, and of no other.
+ */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { ConfigCache } from "../control-plane/client/config-cache.ts";
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { ProjectDatabases } from "./database/database.ts";
+import { createProjectDatabases } from "./database/project-databases.ts";
+import { createLocalServices, type LocalServices } from "./local-services.ts";
+import { watchDatabases, watchRest } from "./metrics.ts";
+import type { Service } from "./service.ts";
+
+export interface RunningServices {
+  readonly local: LocalServices;
+  /** Ends the services, then closes the databases. The config cache stays open: it belongs to the caller. */
+  close(): Promise<void>;
+}
+
+/** What a service is built from. One that keeps something per project asks `configs` for changes itself. */
+export interface ServiceParts {
+  readonly databases: ProjectDatabases;
+  readonly configs: ConfigCache<"service">;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+interface RunningService {
+  readonly handle: Service;
+  close(): Promise<void>;
+}
+
+const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Promise<RunningService>>>> = {
+  async rest({ databases, registry, logger }) {
+    const { createRestService } = await import("./rest/service.ts");
+    const rest = createRestService({ databases, now: Date.now, logger });
+    watchRest(registry, rest);
+    return rest;
+  },
+  async auth({ databases, logger }) {
+    const { createAuthService } = await import("./auth/service.ts");
+    return createAuthService({ databases, now: () => new Date(), logger });
+  },
+};
+
+/** The services that this version has; the others of a project answer that they are not available. */
+export const RUNNABLE_SERVICES = Object.keys(STARTERS) as readonly ServiceName[];
+
+/**
+ * @param options.maxDatabaseConnections Connections to project databases that all the services may hold together.
+ * @param options.services Names out of {@link RUNNABLE_SERVICES}.
+ */
+export async function startServices(options: {
+  readonly services: readonly ServiceName[];
+  readonly maxDatabaseConnections: number;
+  readonly configs: ConfigCache<"service">;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}): Promise<RunningServices> {
+  const { configs, registry, logger } = options;
+  const databases = createProjectDatabases({ maxConnections: options.maxDatabaseConnections, logger });
+  watchDatabases(registry, databases);
+  const stopReleasing = configs.onChange(({ projectRef, snapshot }) => {
+    if (snapshot?.state === "active") return;
+    databases.release(projectRef).catch((error) => logger.warn({ err: error }, "a database pool did not close"));
+  });
+
+  const running: RunningService[] = [];
+  const close = async () => {
+    for (const service of running) await service.close();
+    stopReleasing();
+    await databases.close();
+  };
+  const services: Partial<Record<ServiceName, Service>> = {};
+  try {
+    for (const name of options.services) {
+      const start = STARTERS[name];
+      if (!start) throw new Error(`the service ${name} cannot run here`);
+      const service = await start({ databases, configs, registry, logger });
+      running.push(service);
+      services[name] = service.handle;
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { local: createLocalServices({ configs, services }), close };
+}

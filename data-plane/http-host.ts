@@ -19,7 +19,7 @@ import {
 } from "./http/uws.ts";
 import { writeServiceResponse } from "./http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "./local-services.ts";
-import { BodyAborted, BodyTooLarge } from "./service.ts";
+import { BodyAborted, BodyStalled, BodyTooLarge } from "./service.ts";
 
 export interface HttpHostOptions {
   readonly services: LocalServices;
@@ -126,7 +126,8 @@ class UwsHost implements HttpHost {
   }
 
   #refuse(error: unknown, request: ReceivedRequest, channel: ResponseChannel): void {
-    if (channel.started || channel.closed || error instanceof BodyAborted) return;
+    if (channel.started || channel.closed) return;
+    if (error instanceof BodyAborted && !(error instanceof BodyStalled)) return;
     const { status, code, message } = describe(error);
     if (status === 500) {
       this.#options.logger.error({ err: error, requestId: request.requestId }, "a service failed to handle a request");
@@ -140,6 +141,7 @@ class UwsHost implements HttpHost {
 
 function describe(error: unknown): { status: number; code: string; message: string } {
   if (error instanceof BodyTooLarge) return { status: 413, code: "body_too_large", message: "Request body too large" };
+  if (error instanceof BodyStalled) return { status: 408, code: "request_timeout", message: error.message };
   if (!(error instanceof LocalServiceError)) return { status: 500, code: "internal_error", message: "Internal error" };
   switch (error.code) {
     case "project_not_found":

@@ -30,9 +30,13 @@ export interface ServiceRequest {
 export interface RequestBody {
   /** From Content-Length; undefined when chunked. */
   readonly declaredBytes: number | undefined;
-  /** @throws {BodyTooLarge} as soon as more than `maxBytes` have arrived. */
+  /** @throws {BodyTooLarge} as soon as more than `maxBytes` have arrived. @throws {BodyAborted} */
   read(maxBytes: number): Promise<Buffer>;
-  /** Pauses the sender while the consumer is slow. */
+  /**
+   * Pauses the sender while the consumer is slow.
+   * @throws {BodyTooLarge} at once when the announced length is beyond the project's limit for the route, else when
+   * more has arrived. @throws {BodyAborted}
+   */
   stream(): AsyncIterable<Buffer>;
 }
 
@@ -46,6 +50,13 @@ export class BodyTooLarge extends Error {
 
 /** The client went away before its body had arrived. */
 export class BodyAborted extends Error {}
+
+/** The client is there and has sent nothing of its body for too long; whoever hosts the service answers 408. */
+export class BodyStalled extends BodyAborted {
+  constructor(idleMs: number) {
+    super(`nothing of the request body has come for ${idleMs} ms`);
+  }
+}
 
 export interface ServiceResponse {
   readonly status: number;

@@ -3,7 +3,7 @@
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { forbidsBody } from "../data-plane/http/response-channel.ts";
-import { BodyTooLarge } from "../data-plane/service.ts";
+import { BodyStalled, BodyTooLarge } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -33,6 +33,8 @@ export function createHttpUpstream(options: HttpUpstreamOptions, origin: string)
     send(exchange, credentials) {
       const body = exchange.body;
       const head = requestHead(options, host, exchange, credentials);
+      const { idleMs } = options.timeouts[exchange.route?.service ?? "rest"];
+      body?.stallAfter(idleMs, () => exchange.reject("request_timeout"));
       if (body === null) new HttpForward(options, origin, exchange, head, null).start();
       else if ((body.declaredBytes ?? Number.POSITIVE_INFINITY) > SMALL_BODY_BYTES) {
         new HttpForward(options, origin, exchange, head, body).start();
@@ -68,6 +70,7 @@ function collect(exchange: Exchange, body: IncomingBody, onWhole: (whole: Buffer
 
 function rejectBody(exchange: Exchange, failure: Error): void {
   if (failure instanceof BodyTooLarge) exchange.reject("body_too_large");
+  else if (failure instanceof BodyStalled) exchange.reject("request_timeout");
 }
 
 function requestHead(options: HttpUpstreamOptions, host: string, exchange: Exchange, credentials: Credentials): string {

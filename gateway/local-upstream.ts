@@ -1,9 +1,10 @@
 /** Services that run in this process: a call instead of a connection. */
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ReceivedRequest } from "../data-plane/http/received-request.ts";
 import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
-import { BodyAborted, BodyTooLarge, type ServiceResponse } from "../data-plane/service.ts";
+import { BodyAborted, BodyStalled, BodyTooLarge, type ServiceResponse } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -32,9 +33,14 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     return;
   }
   const request = toServiceRequest(exchange, credentials);
-  const deadline = options.deadlines.start(options.timeouts[route.service].responseMs, () => {
+  const onLate = () => {
     tenant.breakers.failure(route.service, options.now());
     exchange.reject("upstream_timeout");
+    request.abort();
+  };
+  const deadline = answerDeadline(options, exchange.body, route.service, onLate);
+  exchange.body?.stallAfter(options.timeouts[route.service].idleMs, () => {
+    exchange.reject("request_timeout");
     request.abort();
   });
   let isAnswered = false;
@@ -61,6 +67,33 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     deadline.stop();
     refuse(options, exchange, error);
   }
+}
+
+/**
+ * The service's time begins when the last byte of the request is there. Before, it is the client's turn, or the service
+ * keeps it from sending by not reading.
+ */
+function answerDeadline(
+  { deadlines, timeouts }: LocalUpstreamOptions,
+  body: IncomingBody | null,
+  service: ServiceName,
+  onLate: () => void,
+): { stop(): void } {
+  const { responseMs, idleMs } = timeouts[service];
+  if (body === null || body.complete) return deadlines.start(responseMs, onLate);
+  const look = () => {
+    if (!body.complete) {
+      const leftMs = idleMs - body.pausedMs(performance.now());
+      if (leftMs > 0) {
+        deadline = deadlines.start(leftMs, look);
+        return;
+      }
+    }
+    onLate();
+  };
+  let deadline = deadlines.start(idleMs, look);
+  body.whenComplete(() => deadline.extend(responseMs));
+  return { stop: () => deadline.stop() };
 }
 
 /** A stream that stands still is cut, so that it does not stay the project's request in flight for ever. */
@@ -93,6 +126,7 @@ function withIdleLimit(
 
 function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknown): void {
   if (error instanceof BodyTooLarge) exchange.reject("body_too_large");
+  else if (error instanceof BodyStalled) exchange.reject("request_timeout");
   else if (error instanceof LocalServiceError) exchange.reject(error.code);
   else if (!(error instanceof BodyAborted)) {
     options.logger.error({ err: error, requestId: exchange.requestId }, "a service failed to handle a request");

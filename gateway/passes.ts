@@ -238,12 +238,20 @@ function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch,
   return { kind: "admit", tenant, route, credentials: decision.credentials, key: decision.key };
 }
 
-/** @returns False when the body is announced as larger than the project allows; a chunked one is counted as it comes. */
+/**
+ * A chunked body is counted as it comes. An upload that is too large is left to the storage service to refuse: it knows
+ * the limits of buckets besides and the words that its clients read, and gets no more of the body than the project allows.
+ * @returns False when the body is announced as larger than the project allows.
+ */
 function limitBody({ body }: Exchange, { limits }: GatewaySnapshot, route: ProxyRoute): boolean {
   if (body === null) return true;
-  const maxBytes = route.service === "storage" ? limits.maxUploadBytes : limits.maxBodyBytes;
-  body.limit(maxBytes);
-  return (body.declaredBytes ?? 0) <= maxBytes;
+  if (route.service === "storage") {
+    body.limit(limits.maxUploadBytes);
+    return true;
+  }
+  if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) return false;
+  body.limit(limits.maxBodyBytes);
+  return true;
 }
 
 /** The project has this host for itself. */

@@ -1,6 +1,12 @@
 /** What the gateway keeps of a project besides its snapshot: keys by hash, budgets, breakers. */
 import { LRUCache } from "lru-cache";
-import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import {
+  type GatewaySnapshot,
+  type ProjectRef,
+  SERVICES,
+  type ServiceName,
+  type Upstream as UpstreamPlace,
+} from "../control-plane/client/config-snapshot.ts";
 import { KeyRing } from "./api-key.ts";
 import { Breaker } from "./breaker.ts";
 import { CorsPolicy, OPEN_CORS } from "./cors.ts";
@@ -38,6 +44,25 @@ export class Breakers {
     }
     breaker.failure(nowMs);
   }
+
+  /** For a new snapshot: the same breakers, but for services that are somewhere else now. */
+  carriedOver(before: Upstreams, after: Upstreams): Breakers {
+    const moved = SERVICES.filter((service) => !isSamePlace(before[service], after[service]));
+    if (moved.length === 0) return this;
+    const next = new Breakers();
+    if (this.#byService) {
+      next.#byService = new Map(this.#byService);
+      for (const service of moved) next.#byService.delete(service);
+    }
+    return next;
+  }
+}
+
+type Upstreams = GatewaySnapshot["upstreams"];
+
+function isSamePlace(left: UpstreamPlace, right: UpstreamPlace): boolean {
+  if (left.kind === "local" || right.kind === "local") return left.kind === right.kind;
+  return left.origin === right.origin;
 }
 
 export class Tenants {
@@ -52,13 +77,12 @@ export class Tenants {
   of(snapshot: GatewaySnapshot): Tenant {
     const known = this.#byRef.get(snapshot.projectRef);
     if (known?.snapshot === snapshot) return known;
-    const sameUpstreams = known && known.snapshot.upstreams === snapshot.upstreams;
     const tenant: Tenant = {
       snapshot,
       keys: new KeyRing(snapshot.apiKeys),
       cors: snapshot.corsOrigins.includes("*") ? OPEN_CORS : new CorsPolicy(snapshot.corsOrigins),
       usage: known?.usage ?? new ProjectUsage(),
-      breakers: sameUpstreams ? known.breakers : new Breakers(),
+      breakers: known?.breakers.carriedOver(known.snapshot.upstreams, snapshot.upstreams) ?? new Breakers(),
     };
     this.#byRef.set(snapshot.projectRef, tenant);
     return tenant;

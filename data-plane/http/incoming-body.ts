@@ -1,5 +1,6 @@
 /** The body of a request that uWebSockets delivers, as the services read it: whole, as a stream, or pushed. */
-import { BodyAborted, BodyTooLarge, type RequestBody } from "../service.ts";
+import { BodyAborted, BodyStalled, BodyTooLarge, type RequestBody } from "../service.ts";
+import { ArrivingBodies } from "./arriving-bodies.ts";
 import type { HttpResponse } from "./uws.ts";
 
 /** Bytes held back before the sender is paused. */
@@ -8,7 +9,11 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** Takes a body's chunks as they come. Returning false pauses the sender until {@link IncomingBody.resume}. */
 export type ChunkSink = (chunk: Buffer, last: boolean) => boolean;
 
+/** A sender of whom nothing has come for so long is given up, unless the body's owner says otherwise. */
+const DEFAULT_IDLE_MS = 60_000;
+
 const IGNORE: ChunkSink = () => true;
+const arriving = new ArrivingBodies();
 
 /**
  * Must be made in the same turn as the request's handler runs: uWebSockets drops what arrives while nobody listens.
@@ -33,17 +38,68 @@ export class IncomingBody implements RequestBody {
   #detached = false;
   #wakeReader: (() => void) | null = null;
   #onFailure: ((failure: Error) => void) | null = null;
+  #onComplete: (() => void) | null = null;
+  #onStalled: (() => void) | null = null;
+  #idleMs = DEFAULT_IDLE_MS;
+  /** When the sender's turn began: with its last piece, or when it was resumed. Milliseconds of performance.now(). */
+  #senderSinceMs: number;
+  #pausedSinceMs = 0;
 
   constructor(response: HttpResponse, declaredBytes: number | undefined) {
     this.#response = response;
     this.declaredBytes = declaredBytes;
+    this.#senderSinceMs = performance.now();
+    arriving.add(this);
     response.onData((chunk, last) => this.#receive(chunk, last));
   }
 
   /** More than this never arrives at a reader: it gets {@link BodyTooLarge} instead. Until set there is no limit. */
   limit(maxBytes: number): void {
     this.#maxBytes = maxBytes;
-    if (this.receivedBytes > maxBytes) this.#fail(new BodyTooLarge(maxBytes));
+    if (Math.max(this.receivedBytes, this.declaredBytes ?? 0) > maxBytes) this.#fail(new BodyTooLarge(maxBytes));
+  }
+
+  /** How long the sender has kept the reader waiting, in milliseconds; 0 while it is the reader who is slow. */
+  waitedMs(nowMs: number): number {
+    return this.complete || this.#paused || this.#detached ? 0 : nowMs - this.#senderSinceMs;
+  }
+
+  /** How long the reader has kept the sender waiting, in milliseconds. */
+  pausedMs(nowMs: number): number {
+    return this.#paused ? nowMs - this.#pausedSinceMs : 0;
+  }
+
+  /** Calls back once the last byte is there, at once when it already is. */
+  whenComplete(callback: () => void): void {
+    if (this.complete) callback();
+    else this.#onComplete = callback;
+  }
+
+  /**
+   * Sets how long the sender may send nothing while it is its turn. Then readers get {@link BodyStalled}, and
+   * `onStalled` is called, for an owner whose service may not be reading.
+   */
+  stallAfter(idleMs: number, onStalled: () => void): void {
+    this.#idleMs = idleMs;
+    this.#onStalled = onStalled;
+  }
+
+  /**
+   * Looks whether the sender has stalled, and keeps the server library from judging by its own measure: it cuts
+   * whoever sends less than 16 KB a second, and its clock begins anew when reading is resumed.
+   * @returns False when there is nothing to look after any more.
+   */
+  lookAfter(nowMs: number, restartLibraryClock: boolean): boolean {
+    if (this.complete || this.#detached) return false;
+    if (this.#paused) return true;
+    if (this.#failure === null && this.waitedMs(nowMs) >= this.#idleMs) {
+      this.#fail(new BodyStalled(this.#idleMs));
+      this.#onStalled?.();
+    } else if (restartLibraryClock) {
+      this.#response.pause();
+      this.#response.resume();
+    }
+    return !this.complete && !this.#detached;
   }
 
   async read(maxBytes: number): Promise<Buffer> {
@@ -129,12 +185,14 @@ export class IncomingBody implements RequestBody {
   pause(): void {
     if (this.#paused || this.complete || this.#detached) return;
     this.#paused = true;
+    this.#pausedSinceMs = performance.now();
     this.#response.pause();
   }
 
   resume(): void {
     if (!this.#paused || this.#detached) return;
     this.#paused = false;
+    this.#senderSinceMs = performance.now();
     this.#response.resume();
   }
 
@@ -157,6 +215,7 @@ export class IncomingBody implements RequestBody {
 
   /** The client went away. */
   abort(): void {
+    arriving.delete(this);
     this.#detached = true;
     if (!this.complete) this.#fail(new BodyAborted("the client went away before its body had arrived"));
   }
@@ -166,12 +225,18 @@ export class IncomingBody implements RequestBody {
     this.resume();
     this.#onFailure = null;
     if (!this.complete) this.#fail(new BodyAborted("the response has begun before the body had been read"));
+    arriving.delete(this);
     this.#detached = true;
     this.#sink = IGNORE;
   }
 
   #receive(native: ArrayBuffer, last: boolean): void {
     this.complete = last;
+    this.#senderSinceMs = performance.now();
+    if (last) {
+      arriving.delete(this);
+      this.#onComplete?.();
+    }
     if (this.#failure) return;
     this.receivedBytes += native.byteLength;
     if (this.receivedBytes > this.#maxBytes) {

@@ -13,7 +13,7 @@ import {
   type TemplatedApp,
 } from "../http/uws.ts";
 import { writeServiceResponse } from "../http/write-service-response.ts";
-import { BodyAborted, type ServiceRequest, type ServiceResponse } from "../service.ts";
+import { BodyAborted, BodyStalled, type ServiceRequest, type ServiceResponse } from "../service.ts";
 
 export type Handler = (request: ServiceRequest) => Promise<ServiceResponse>;
 
@@ -50,9 +50,12 @@ export function createHttpServer(handle: Handler, onFailure: (error: unknown) =>
     try {
       answer = await handle(request);
     } catch (error) {
-      if (error instanceof BodyAborted) return;
-      onFailure(error);
-      answer = { status: 500, headers: [], body: "" };
+      if (error instanceof BodyStalled) answer = { status: 408, headers: [], body: "" };
+      else if (error instanceof BodyAborted) return;
+      else {
+        onFailure(error);
+        answer = { status: 500, headers: [], body: "" };
+      }
     }
     if (channel.closed) return;
     channel.closeAfter ||= request.body !== null && !request.body.complete;

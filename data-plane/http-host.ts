@@ -5,6 +5,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Registry } from "prom-client";
 import { isProjectRef, type ProjectRef, SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { headerList } from "./http/header-list.ts";
 import { IncomingBody } from "./http/incoming-body.ts";
 import { InFlight, openPort } from "./http/listen.ts";
 import { ReceivedRequest } from "./http/received-request.ts";
@@ -40,6 +41,7 @@ export interface HttpHost {
 }
 
 const DRAIN_MS = 30_000;
+const JSON_TYPE = headerList(["content-type", "application/json; charset=utf-8"]);
 
 export function createHttpHost(options: HttpHostOptions): HttpHost {
   return new UwsHost(options);
@@ -119,7 +121,7 @@ class UwsHost implements HttpHost {
       if (channel.closed) return;
       channel.closeAfter ||= request.body !== null && !request.body.complete;
       request.body?.finish();
-      await writeServiceResponse(channel, response, { extraHeaders: [], accept: () => true });
+      await writeServiceResponse(channel, response);
     } catch (error) {
       this.#refuse(error, request, channel);
     }
@@ -134,7 +136,7 @@ class UwsHost implements HttpHost {
     }
     channel.closeAfter ||= request.body !== null && !request.body.complete;
     request.body?.finish();
-    const head = { statusLine: statusLine(status), headers: ["content-type", "application/json; charset=utf-8"] };
+    const head = { statusLine: statusLine(status), headers: JSON_TYPE };
     channel.send(head, JSON.stringify({ code, message }));
   }
 }

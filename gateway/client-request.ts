@@ -21,6 +21,8 @@ export class ClientRequest {
   authorization = "";
   origin = "";
   cookie = "";
+  /** A browser asks for the script of a service worker: only it can send this header. */
+  isServiceWorkerScript = false;
   requestId = "";
   preflightMethod = "";
   preflightHeaders = "";
@@ -105,6 +107,9 @@ export class ClientRequest {
         break;
       case "cookie":
         this.cookie = this.cookie === "" ? value : `${this.cookie}; ${value}`;
+        break;
+      case "service-worker":
+        this.isServiceWorkerScript = true;
         break;
       case "content-type":
         this.passed.push(name, value);

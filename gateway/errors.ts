@@ -17,6 +17,11 @@ export const ERROR_CATALOGUE = {
   },
   service_key_required: { status: 403, message: "You cannot consume this service" },
   route_forbidden: { status: 403, message: "This route is not open to the public" },
+  service_worker_forbidden: {
+    status: 403,
+    message: "Service workers need a host of the project's own",
+    hint: "Under /projects/<ref> all projects share one origin. Use <ref>.<base domain> or a custom host.",
+  },
   project_not_found: { status: 404, message: "Project not found" },
   route_not_found: { status: 404, message: "no Route matched with those values" },
   method_not_allowed: { status: 405, message: "Method not allowed" },

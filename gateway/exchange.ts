@@ -1,5 +1,6 @@
 /** One request and its response on their way through the gateway, with all that is known of them so far. */
 import type { ApiKeyEntry } from "../control-plane/client/config-snapshot.ts";
+import { headerList } from "../data-plane/http/header-list.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ResponseChannel } from "../data-plane/http/response-channel.ts";
 import type { ClientRequest } from "./client-request.ts";
@@ -105,7 +106,7 @@ export class Exchange {
       this.status = status;
       this.channel.closeAfter ||= body !== null && !body.complete;
       body?.finish();
-      this.channel.send({ statusLine, headers }, text);
+      this.channel.send({ statusLine, headers: headerList(headers) }, text);
     };
     let timer: NodeJS.Timeout | undefined;
     if (body === null || body.complete) {
@@ -118,7 +119,7 @@ export class Exchange {
     }
   }
 
-  /** Headers of every response: CORS and the request's id; names and values in turn. */
+  /** Headers of every answer: CORS and the request's id; names and values in turn. */
   ownHeaders(): string[] {
     const cors = (this.tenant?.cors ?? OPEN_CORS).responseHeaders(this.request.origin);
     return ["x-request-id", this.requestId, ...cors];

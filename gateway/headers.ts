@@ -1,4 +1,4 @@
-/** Which headers of a request the gateway reads, drops or passes on, and which of a response. */
+/** Which headers of a request the gateway reads, drops or passes on. Those of an answer are in response-headers.ts. */
 
 /** Read by the gateway; sent twice, they refuse the request. */
 const SINGLE_HEADERS = [
@@ -14,7 +14,7 @@ const SINGLE_HEADERS = [
 /** What the gateway does with a request header of this name. Everything else is passed on as it came. */
 export const REQUEST_HEADERS: ReadonlyMap<string, "read" | "drop" | "single"> = new Map([
   ...names("read", ["x-request-id", "cookie", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
-  ...names("read", ["access-control-request-method", "access-control-request-headers"]),
+  ...names("read", ["access-control-request-method", "access-control-request-headers", "service-worker"]),
   // They describe the message or decide about credentials: two of them would be two readings of one request.
   ...names("single", SINGLE_HEADERS),
   // Hop by hop (RFC 9110, 7.6.1). Expect is answered by the server library.
@@ -32,23 +32,6 @@ const RESERVED_PREFIXES = ["x-forwarded-", "x-supalove-", "x-envoy-", "x-consume
 /** @param name Lower-case, not in {@link REQUEST_HEADERS}. */
 export function isReserved(name: string): boolean {
   return name.startsWith("x-") && RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix));
-}
-
-/** Of a response: framing and hop-by-hop headers, what the server library writes itself, and CORS. */
-export const DROPPED_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
-  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "transfer-encoding"],
-  ...["proxy-authenticate", "proxy-authentication-info", "content-length", "date", "x-request-id"],
-  ...["access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"],
-  ...["access-control-allow-credentials", "access-control-expose-headers", "access-control-max-age"],
-  "access-control-allow-private-network",
-]);
-
-/**
- * Whether a Set-Cookie may reach the client. Under `/projects/<ref>` all projects share one origin, so none may set
- * cookies there; on a host of its own a project may, but not for the domain above it.
- */
-export function maySetCookie(sharedOrigin: boolean, value: string): boolean {
-  return !sharedOrigin && !/;\s*domain\s*=/i.test(value);
 }
 
 const NONE: readonly string[] = [];

@@ -2,7 +2,7 @@
 
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
-import { forbidsBody } from "../data-plane/http/response-channel.ts";
+import { forbidsBody, type ResponseHead } from "../data-plane/http/response-channel.ts";
 import { BodyStalled, BodyTooLarge } from "../data-plane/service.ts";
 import type { Credentials } from "./api-key.ts";
 import type { GatewayErrorCode } from "./errors.ts";
@@ -12,7 +12,8 @@ import type { UpstreamClient } from "./proxy/client.ts";
 import type { UpstreamConnection } from "./proxy/connection.ts";
 import type { UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
 import type { UpstreamHead } from "./proxy/response-parser.ts";
-import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+import { clientHeaders } from "./response-headers.ts";
+import { publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface HttpUpstreamOptions {
   readonly client: UpstreamClient;
@@ -225,15 +226,7 @@ class HttpForward implements UpstreamJob {
     return exchange.channel;
   }
 
-  #responseHead({ status, reason, headers, hopByHop }: UpstreamHead): { statusLine: string; headers: string[] } {
-    const exchange = this.#exchange;
-    const passed = exchange.ownHeaders();
-    for (let index = 0; index < headers.length; index += 2) {
-      const name = headers[index] as string;
-      const value = headers[index + 1] as string;
-      if (hopByHop.length > 0 && hopByHop.includes(name)) continue;
-      if (passesToClient(exchange, name, value)) passed.push(name, value);
-    }
-    return { statusLine: `${status} ${reason}`, headers: passed };
+  #responseHead({ status, reason, headers, hopByHop }: UpstreamHead): ResponseHead {
+    return { statusLine: `${status} ${reason}`, headers: clientHeaders(this.#exchange, headers, hopByHop) };
   }
 }

@@ -9,7 +9,8 @@ import type { Credentials } from "./api-key.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
-import { passesToClient, publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
+import { clientHeaders } from "./response-headers.ts";
+import { publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface LocalUpstreamOptions {
   readonly services: LocalServices;
@@ -60,8 +61,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
     const answer = isAnswered ? response : withIdleLimit(options, exchange, route.service, response);
     await writeServiceResponse(channel, answer, {
-      extraHeaders: exchange.ownHeaders(),
-      accept: (name, value) => passesToClient(exchange, name, value),
+      toClient: (headers) => clientHeaders(exchange, headers),
     });
   } catch (error) {
     deadline.stop();

@@ -84,11 +84,16 @@ export function createPasses(options: PassesOptions): Passes {
   }
 
   function follow(exchange: Exchange, address: Address, path: string, host: SeenHost, admitted: Admitted): void {
+    const { request } = exchange;
     switch (address.kind) {
       case "gateway":
         options.gatewayEndpoint(exchange, path);
         break;
       case "path":
+        if (request.isServiceWorkerScript) {
+          exchange.reject("service_worker_forbidden");
+          break;
+        }
         exchange.publicUrl = `${pathFormBase(exchange, host)}/projects/${address.ref}`;
         withProject(exchange, address.ref, address.path, admitted);
         break;

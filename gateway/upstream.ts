@@ -2,7 +2,6 @@
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { Credentials } from "./api-key.ts";
 import type { Exchange } from "./exchange.ts";
-import { DROPPED_RESPONSE_HEADERS, maySetCookie } from "./headers.ts";
 
 /** How long a service may take. */
 export interface ServiceTimeouts {
@@ -55,10 +54,4 @@ function withoutHeader(pairs: readonly string[], name: string): string[] {
 export function publicPath(exchange: Exchange): string {
   const prefix = exchange.route?.prefix ?? "";
   return exchange.sharedOrigin ? `/projects/${exchange.tenant?.snapshot.projectRef}${prefix}` : prefix;
-}
-
-/** Whether a response header of a service reaches the client. */
-export function passesToClient(exchange: Exchange, name: string, value: string): boolean {
-  if (DROPPED_RESPONSE_HEADERS.has(name)) return false;
-  return name !== "set-cookie" || maySetCookie(exchange.sharedOrigin, value);
 }

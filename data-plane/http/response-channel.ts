@@ -1,12 +1,13 @@
 /** One response on its way to a client of uWebSockets: sent whole, or streamed under back-pressure. */
 import { STATUS_CODES } from "node:http";
+import type { HeaderList } from "./header-list.ts";
 import type { HttpResponse } from "./uws.ts";
 
 export interface ResponseHead {
   /** Status code and reason phrase, as in `404 Not Found`. */
   readonly statusLine: string;
-  /** Names and values in turn. Content-Length, Transfer-Encoding, Connection and Date are the channel's own affair. */
-  readonly headers: readonly string[];
+  /** Content-Length, Transfer-Encoding, Connection and Date are the channel's own affair. */
+  readonly headers: HeaderList;
 }
 
 const STANDARD_LINES = new Map(
@@ -198,8 +199,8 @@ export class ResponseChannel {
   }
 
   /**
-   * All headers go in one call: the library writes a value as it is, and calls into it cost more than the bytes. So
-   * nobody but this function may see to it that there is a line break between two headers and none within one.
+   * All headers go in one call: the library writes a value as it is, and calls into it cost more than the bytes. The
+   * line breaks between headers are written here; that there is none within one is what a HeaderList promises.
    */
   #writeHead({ statusLine: line, headers }: ResponseHead): void {
     this.#native.writeStatus(line);

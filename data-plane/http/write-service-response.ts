@@ -1,10 +1,7 @@
 /** Puts a service's response on a channel: whole when it is, else streamed at the client's pace. */
 import type { ServiceResponse } from "../service.ts";
+import { type HeaderList, headerList, isHeaderValue } from "./header-list.ts";
 import { forbidsBody, type ResponseChannel, type ResponseHead, statusLine } from "./response-channel.ts";
-
-const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Anything by which a header value could end early and start another header or body. */
-const UNSAFE_VALUE = /[^\t\x20-\x7e\x80-\uffff]/;
 
 /** Framing is the channel's own affair. Content-Length is read before it is dropped. */
 const FRAMING: ReadonlySet<string> = new Set([
@@ -16,10 +13,8 @@ const FRAMING: ReadonlySet<string> = new Set([
 ]);
 
 export interface WriteOptions {
-  /** Headers that are added, names and values in turn. */
-  readonly extraHeaders: readonly string[];
-  /** False leaves a header of the service out; the name is lower-case. */
-  readonly accept: (name: string, value: string) => boolean;
+  /** Chooses and adds headers: from those of the service to those that are sent. All go out as they are without it. */
+  readonly toClient?: (headers: HeaderList) => HeaderList;
 }
 
 /**
@@ -30,7 +25,7 @@ export interface WriteOptions {
 export async function writeServiceResponse(
   channel: ResponseChannel,
   response: ServiceResponse,
-  options: WriteOptions,
+  options: WriteOptions = {},
 ): Promise<void> {
   const { head, contentLength } = toHead(response, options);
   const body = response.body;
@@ -97,19 +92,20 @@ class DrainGate {
 
 function toHead(
   response: ServiceResponse,
-  { extraHeaders, accept }: WriteOptions,
+  { toClient }: WriteOptions,
 ): { head: ResponseHead; contentLength: number | undefined } {
-  const headers: string[] = [];
+  const parts: string[] = [];
   let contentLength: number | undefined;
   for (const [givenName, value] of response.headers) {
     const name = givenName.toLowerCase();
     if (name === "content-length" && /^\d{1,15}$/.test(value)) contentLength = Number(value);
-    if (FRAMING.has(name) || !accept(name, value)) continue;
-    if (!HEADER_NAME.test(name) || UNSAFE_VALUE.test(value)) throw new TypeError(`header cannot be sent: ${name}`);
-    headers.push(name, value);
+    if (!FRAMING.has(name)) parts.push(name, value);
   }
-  for (const part of extraHeaders) headers.push(part);
+  const headers = headerList(parts);
   const reason = response.statusText;
-  if (reason !== undefined && UNSAFE_VALUE.test(reason)) throw new TypeError("reason phrase cannot be sent");
-  return { head: { statusLine: statusLine(response.status, reason), headers }, contentLength };
+  if (reason !== undefined && !isHeaderValue(reason)) throw new TypeError("reason phrase cannot be sent");
+  return {
+    head: { statusLine: statusLine(response.status, reason), headers: toClient ? toClient(headers) : headers },
+    contentLength,
+  };
 }

@@ -60,7 +60,7 @@ export function createHttpServer(handle: Handler, onFailure: (error: unknown) =>
     if (channel.closed) return;
     channel.closeAfter ||= request.body !== null && !request.body.complete;
     request.body?.finish();
-    await writeServiceResponse(channel, answer, { extraHeaders: [], accept: () => true }).catch(onFailure);
+    await writeServiceResponse(channel, answer).catch(onFailure);
   }
 
   return {

@@ -3,6 +3,7 @@
  * refused. Pure; it is fed with what a socket read and says what was in it, one response at a time.
  * @see RFC 9112
  */
+import { checkedHeaderList, type HeaderList, NAME_PATTERN, VALUE_PATTERN } from "../../data-plane/http/header-list.ts";
 import { connectionOptions } from "../headers.ts";
 
 export interface UpstreamHead {
@@ -10,7 +11,7 @@ export interface UpstreamHead {
   /** As sent; empty when there was none. */
   readonly reason: string;
   /** Lower-case names and values in turn, in order, framing headers included. */
-  readonly headers: readonly string[];
+  readonly headers: HeaderList;
   /** Value of Content-Length, also where no body follows (HEAD, 304). */
   readonly contentLength: number | undefined;
   /** Seconds of a `Keep-Alive: timeout=…` header. */
@@ -31,8 +32,7 @@ const LF = 10;
 const HEAD_END = Buffer.from("\r\n\r\n");
 
 /** Status line and field lines with nothing odd in them: no folding, no blank before a colon, no bare CR or LF. */
-const HEAD =
-  /^HTTP\/1\.[01] [1-5]\d\d(?: [\t\x20-\x7e\x80-\uffff]*)?(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\uffff]*)*$/;
+const HEAD = new RegExp(`^HTTP/1\\.[01] [1-5]\\d\\d(?: ${VALUE_PATTERN})?(?:\\r\\n${NAME_PATTERN}:${VALUE_PATTERN})*$`);
 
 type State =
   | "head"
@@ -244,7 +244,7 @@ export class ResponseParser {
 
 interface Fields {
   readonly reason: string;
-  readonly headers: readonly string[];
+  readonly headers: HeaderList;
   readonly contentLength: number | undefined;
   readonly chunked: boolean;
   readonly close: boolean;
@@ -286,5 +286,5 @@ function readFields(text: string): Fields {
       if (timeout !== undefined) keepAliveSeconds = Number(timeout);
     }
   }
-  return { reason, headers, contentLength, chunked, close, keepAliveSeconds, hopByHop };
+  return { reason, headers: checkedHeaderList(headers), contentLength, chunked, close, keepAliveSeconds, hopByHop };
 }

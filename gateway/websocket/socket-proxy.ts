@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocket as UpstreamSocket } from "ws";
 import type { ApiKeyEntry, GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { headerList } from "../../data-plane/http/header-list.ts";
 import { statusLine } from "../../data-plane/http/response-channel.ts";
 import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
 import type { Credentials } from "../api-key.ts";
@@ -10,6 +11,7 @@ import type { Exchange } from "../exchange.ts";
 import type { Generation } from "../listener.ts";
 import type { Logger } from "../logger.ts";
 import type { Passes } from "../passes.ts";
+import { clientHeaders } from "../response-headers.ts";
 import type { ProxyRoute } from "../route.ts";
 import type { Tenant } from "../tenants.ts";
 import { upstreamHeaders } from "../upstream.ts";
@@ -253,6 +255,6 @@ async function passRefusal(exchange: Exchange, response: IncomingMessage): Promi
     exchange.reject("upstream_failed");
     return;
   }
-  const headers = ["content-type", response.headers["content-type"] ?? "application/json", ...exchange.ownHeaders()];
-  exchange.answer(status, statusLine(status), headers, Buffer.concat(chunks).toString());
+  const type = headerList(["content-type", response.headers["content-type"] ?? "application/json"]);
+  exchange.answer(status, statusLine(status), clientHeaders(exchange, type), Buffer.concat(chunks).toString());
 }

@@ -70,6 +70,7 @@ describe("what becomes of the credentials", () => {
     const expected = { apikey: token, authorization: `Bearer ${token}`, query: "" };
     expect(passed("/rest/v1/todos", { apikey: key })).toEqual(expected);
     expect(passed("/rest/v1/todos", { apikey: key, authorization: `Bearer ${key}` })).toEqual(expected);
+    expect(passed("/auth/v1/admin/users", { apikey: key })).toEqual(expected);
     expect(passed("/auth/v1/admin/users", { apikey: key, authorization: `bearer  ${key}` })).toEqual(expected);
   });
 
@@ -83,9 +84,8 @@ describe("what becomes of the credentials", () => {
     expect(authorization).toBe(`Bearer ${USER_JWT}`);
   });
 
-  test("a bare key is no user's token on auth", () => {
+  test("a bare legacy key is no user's token on auth", () => {
     expect(passed("/auth/v1/user", { apikey: ANON_JWT }).authorization).toBe("");
-    expect(passed("/auth/v1/user", { apikey: PUBLISHABLE }).authorization).toBe("");
   });
 
   test("an opaque bearer without a key is dropped", () => {

@@ -90,7 +90,7 @@ export function decideCredentials(
     key,
     credentials: {
       apikey: sent.apikey === "" && queryKey === null ? "" : apikey,
-      authorization: translateAuthorization(route, sent.authorization, apikey, key !== null),
+      authorization: translateAuthorization(route, sent.authorization, apikey, key),
       query: queryKey ? joinQuery(queryKey.others, route.service === "rest" ? "" : apikey) : sent.query,
     },
   };
@@ -118,20 +118,20 @@ function refuse(
 }
 
 /**
- * A token of the client's own wins over its API key. Without one the key stands in, but not on auth, where a bare key
- * is no user's token. An opaque bearer is never passed on.
+ * A token of the client's own wins over its API key. Without one the key stands in, but on auth a legacy key does not:
+ * it is sent beside a user's token, and is none itself. An opaque bearer is never passed on.
  */
 function translateAuthorization(
   route: Pick<ProxyRoute, "service" | "socket">,
   authorization: string,
   apikey: string,
-  known: boolean,
+  key: ApiKeyEntry | null,
 ): string {
   const opaque = BEARER_OPAQUE.test(authorization);
   if (authorization !== "" && !opaque) return authorization;
   if (route.socket || apikey === "") return "";
-  if (authorization === "" && route.service === "auth") return "";
-  return known ? `Bearer ${apikey}` : apikey;
+  if (authorization === "" && route.service === "auth" && (key === null || key.kind === "legacy")) return "";
+  return key ? `Bearer ${apikey}` : apikey;
 }
 
 /** A cheap look: only a query with the name in it, or with an escape in some name, is taken apart. */

@@ -6,6 +6,9 @@ import { encodeNonAscii } from "./route.ts";
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
+/** The one header with an underscore that a service reads: where auth's links lead, as in GoTrue. */
+const REDIRECT_HEADER = "redirect_to";
+
 /** Below what the server library takes of a whole head: its own refusal has no CORS headers, no browser can read it. */
 const MAX_TARGET_CHARACTERS = 48 * 1024;
 
@@ -70,9 +73,8 @@ export class ClientRequest {
   #accept(name: string, value: string): void {
     const treatment = REQUEST_HEADERS.get(name);
     if (treatment === undefined) {
-      // An underscore becomes the same CGI-style variable as a dash in some servers: two names for one header.
-      if (name.includes("_")) this.fault = "invalid_header";
-      else if (!isReserved(name)) this.passed.push(name, value);
+      // In some servers an underscore becomes the same variable as a dash: two names for one header. So it is left out.
+      if ((!name.includes("_") || name === REDIRECT_HEADER) && !isReserved(name)) this.passed.push(name, value);
     } else if (treatment === "single") {
       if (this.#singles.includes(`${name},`)) this.fault = "invalid_header";
       this.#singles += `${name},`;

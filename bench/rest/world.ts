@@ -125,6 +125,7 @@ export function serviceSnapshotOf(world: World): ServiceSnapshot {
       hoistedTxSettings: ["statement_timeout"],
       serverTimingEnabled: false,
       urlUseLegacyTargetNames: true,
+      safeUpdate: true,
       clientErrorVerbosity: "verbose",
       appSettings: {},
     },

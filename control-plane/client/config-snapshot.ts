@@ -118,6 +118,8 @@ export interface RestSettings {
   readonly hoistedTxSettings: readonly string[];
   readonly serverTimingEnabled: boolean;
   readonly urlUseLegacyTargetNames: boolean;
+  /** PATCH and DELETE without a condition are refused, as by Supabase's API (the library safeupdate). */
+  readonly safeUpdate: boolean;
   readonly clientErrorVerbosity: "verbose" | "minimal";
   /** Settings `app.settings.*` given to each request, without the prefix. */
   readonly appSettings: Readonly<Record<string, string>>;

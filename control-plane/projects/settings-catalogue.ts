@@ -87,6 +87,10 @@ export const REST_FIELDS = {
     true,
     "Whether a filter may name an embedded relation that has an alias; deprecated (url-use-legacy-target-names).",
   ),
+  safeUpdate: flag(
+    true,
+    "Whether PATCH and DELETE need a condition, so that no request changes a whole table by mistake (safeupdate).",
+  ),
   clientErrorVerbosity: choice(
     "verbose",
     ["verbose", "minimal"],

@@ -3,7 +3,7 @@
  * the request, so it serves every later request of the same shape.
  */
 import type { RestConfig } from "./config.ts";
-import { restError } from "./error.ts";
+import { RestError, restError } from "./error.ts";
 import { findRoutine } from "./plan/find-routine.ts";
 import { fuzzyMatches } from "./plan/fuzzy.ts";
 import { chooseRepresentation, type Representation } from "./plan/media.ts";
@@ -36,7 +36,7 @@ export type CountMode =
   | "exact"
   /** The server's estimate, from a second statement. */
   | "planned"
-  /** Counted up to the limit of rows; beyond it the estimate, if that is more. */
+  /** Counted up to the limit of rows, if there is one; beyond it the estimate, if that is more. */
   | "estimated";
 
 export interface CompiledRequest {
@@ -166,7 +166,8 @@ class Compiler {
     if (readsRowsTwice(form)) ctes.push(`"page" AS (${select})`);
     let total: string | null = null;
     if (count === "exact" || count === "estimated") {
-      const limit = count === "estimated" ? ` LIMIT ${(this.config.maxRows ?? 0) + 1}` : "";
+      const { maxRows } = this.config;
+      const limit = count === "estimated" && maxRows !== null ? ` LIMIT ${maxRows + 1}` : "";
       total = `(SELECT count(*) FROM (${sql.selectForCount(plan.root, source)}${limit}) AS "counted")`;
     }
     const rows = readsRowsTwice(form) ? '"page" AS "rows"' : `(${select}) AS "rows"`;
@@ -360,12 +361,14 @@ class Compiler {
     const { request, query } = this;
     if (request.action === "delete") {
       const conditions = planWriteConditions(query, relation, this.planOptions);
+      this.checkConditions(conditions, "DELETE");
       return { text: deleteSql(writer, relation, conditions, returning), upsert: null };
     }
     const rows = this.payloadRows(relation);
     switch (request.action) {
       case "update": {
         const conditions = planWriteConditions(query, relation, this.planOptions);
+        if (rows.columns.length > 0) this.checkConditions(conditions, "UPDATE");
         return { text: updateSql(writer, relation, rows, conditions, returning), upsert: null };
       }
       case "replace": {
@@ -379,6 +382,12 @@ class Compiler {
         return { text: insertSql(writer, relation, rows, upsert, [], returning), upsert };
       }
     }
+  }
+
+  /** Refuses, in the words of the safeupdate library, what would change every row. */
+  private checkConditions(conditions: readonly unknown[], command: "UPDATE" | "DELETE"): void {
+    if (!this.config.safeUpdate || conditions.length > 0) return;
+    throw new RestError({ status: 400, code: "21000", message: `${command} requires a WHERE clause` });
   }
 
   private upsert(relation: Relation): Upsert | null {
@@ -454,7 +463,8 @@ class Compiler {
     if (count === null) return "none";
     if (count === "planned") return "planned";
     const hasPage = request.hasRange || query.pages.some(({ path }) => path.length === 0);
-    if (count === "estimated" && config.maxRows !== null) return "estimated";
+    // A call's rows are counted as they come: they are not planned a second time.
+    if (count === "estimated" && (config.maxRows !== null || request.target.kind === "relation")) return "estimated";
     return hasPage || config.maxRows !== null ? "exact" : "page";
   }
 

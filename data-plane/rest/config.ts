@@ -55,6 +55,8 @@ export interface RestConfig {
   readonly traceHeader: string | null;
   readonly timingEnabled: boolean;
   readonly urlUseLegacyTargetNames: boolean;
+  /** PATCH and DELETE of a relation need a condition. */
+  readonly safeUpdate: boolean;
   readonly errorVerbosity: "verbose" | "minimal";
   /** `app.settings.*` without the prefix. */
   readonly appSettings: Readonly<Record<string, string>>;
@@ -110,6 +112,7 @@ export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
     traceHeader: null,
     timingEnabled: rest.serverTimingEnabled,
     urlUseLegacyTargetNames: rest.urlUseLegacyTargetNames,
+    safeUpdate: rest.safeUpdate,
     errorVerbosity: rest.clientErrorVerbosity,
     appSettings: rest.appSettings,
     channel: "pgrst",

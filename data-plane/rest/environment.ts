@@ -87,6 +87,8 @@ const SCHEMA = z.object({
   CLIENT_ERROR_VERBOSITY: z.enum(["verbose", "minimal"]).default("verbose"),
   LOG_LEVEL: z.enum(["crit", "error", "warn", "info", "debug"]).default("error"),
   URL_USE_LEGACY_TARGET_NAMES: boolean.default(true),
+  /** Ours: in the original's place stands the server library safeupdate. */
+  SAFE_UPDATE: boolean.default(false),
 });
 
 const APP_SETTING = /^APP_SETTINGS_(.+)$/;
@@ -181,6 +183,7 @@ function settingsOf(
       traceHeader: value.SERVER_TRACE_HEADER,
       timingEnabled: value.SERVER_TIMING_ENABLED,
       urlUseLegacyTargetNames: value.URL_USE_LEGACY_TARGET_NAMES,
+      safeUpdate: value.SAFE_UPDATE,
       errorVerbosity: value.CLIENT_ERROR_VERBOSITY,
       appSettings,
       channel: value.DB_CHANNEL_ENABLED ? value.DB_CHANNEL : null,
@@ -215,6 +218,7 @@ const FIELD_OF = {
   SERVER_TIMING_ENABLED: "timingEnabled",
   SERVER_TRACE_HEADER: "traceHeader",
   URL_USE_LEGACY_TARGET_NAMES: "urlUseLegacyTargetNames",
+  SAFE_UPDATE: "safeUpdate",
 } as const satisfies Partial<Record<keyof typeof SCHEMA.shape, keyof RestConfig>>;
 
 /** Names of settings in the database, such as `pgrst.db_schemas`. */

@@ -289,7 +289,7 @@ describe("the function before each request", () => {
   });
 
   test("may refuse", async () => {
-    for (const target of ["GET /tags", "POST /keyless", "DELETE /keyless", "GET /rpc/three", "GET /"]) {
+    for (const target of ["GET /tags", "POST /keyless", "DELETE /keyless?n=eq.1", "GET /rpc/three", "GET /"]) {
       expect(
         await project.call(target, { ...mode("refuse"), ...(target.startsWith("POST") && { body: { n: 1 } }) }),
       ).toMatchObject({

@@ -89,7 +89,7 @@ function totalOf(
       return estimate ?? pageTotal;
     case "estimated": {
       const exact = Number(textOf(result, ANSWER.total) ?? 0);
-      return exact > (config.maxRows ?? 0) ? Math.max(exact, estimate ?? 0) : exact;
+      return config.maxRows === null || exact > config.maxRows ? Math.max(exact, estimate ?? 0) : exact;
     }
   }
 }

@@ -93,6 +93,7 @@ export function projectSnapshot(
       hoistedTxSettings: [],
       serverTimingEnabled: false,
       urlUseLegacyTargetNames: true,
+      safeUpdate: true,
       clientErrorVerbosity: "verbose",
       appSettings: {},
     },

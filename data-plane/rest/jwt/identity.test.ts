@@ -35,12 +35,11 @@ test("the scheme's case does not matter, another scheme is none", () => {
   expect(authenticator().authenticate("Basic abc").role).toBe("anon");
 });
 
-test("a token without a role is anonymous, but authenticated", () => {
-  expect(authenticator().authenticate(bearer({ sub: "x" }))).toEqual({
-    role: "anon",
-    claims: '{"sub":"x","role":"anon"}',
-    authenticated: true,
-  });
+test.each([
+  ["without a role", { sub: "x" }, '{"sub":"x","role":"anon"}'],
+  ["of the anonymous role", { role: "anon", sub: "x" }, '{"role":"anon","sub":"x"}'],
+])("a token %s is anonymous, and nobody is authenticated by it", (_, claims, shown) => {
+  expect(authenticator().authenticate(bearer(claims))).toEqual({ role: "anon", claims: shown, authenticated: false });
 });
 
 test.each([

@@ -14,7 +14,7 @@ export interface Identity {
   readonly role: string;
   /** JSON for `request.jwt.claims`; always has a role. */
   readonly claims: string;
-  /** False for requests without a token. */
+  /** False for the anonymous role, with or without a token: who has no rights then may sign in (401, not 403). */
   readonly authenticated: boolean;
 }
 
@@ -87,7 +87,7 @@ export class Authenticator {
     if (role === null) return restError("PGRST302", { headers: [["WWW-Authenticate", "Bearer"]] });
     if (claimed !== null && this.config.refusesRole(claimed)) return refusedRole(claimed);
     const text = claims.role === undefined ? JSON.stringify({ ...claims, role }) : payload;
-    return { role, claims: text, authenticated: true };
+    return { role, claims: text, authenticated: role !== this.config.anonRole };
   }
 
   private checkClaims(claims: Claims): void {

@@ -44,20 +44,17 @@ function matches(relationship: Relationship, target: string, hint: string | null
   );
 }
 
-/** Both directions of a self-reference lead to the same relation: its name means the many, the column the one. */
+/**
+ * Both directions of a self-reference lead to the same relation: its name means the many, the column the one.
+ * The constraint names both, so it chooses neither.
+ */
 function matchesSelf(relationship: Relationship, target: string, hint: string | null): boolean {
   if (relationship.kind !== "foreignKey") return false;
   const toMany = !relationship.refers;
   if (hint === null) {
-    return toMany
-      ? target === relationship.target.name
-      : isOwnColumn(relationship, target) || (isConstraint(relationship, target) && !relationship.target.isView);
+    return toMany ? target === relationship.target.name : isOwnColumn(relationship, target);
   }
-  return (
-    toMany &&
-    target === relationship.target.name &&
-    (isTargetColumn(relationship, hint) || isConstraint(relationship, hint))
-  );
+  return toMany && target === relationship.target.name && isTargetColumn(relationship, hint);
 }
 
 function isConstraint(relationship: Relationship, name: string): boolean {

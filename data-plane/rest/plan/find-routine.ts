@@ -34,13 +34,14 @@ export function findRoutine(
   const [routine] = chosen;
   if (routine === undefined) throw notFound(cache, schema, name, [...names].sort(), form, candidates);
   if (chosen.length > 1) throw ambiguous(chosen);
-  return { routine, takesBody: matching.length === 0 };
+  return { routine, takesBody: matching.length === 0 || (form.kind === "json" && names.has("")) };
 }
 
+/** A function's one unnamed parameter has the argument name `""`, and its value is the whole body. */
 function takesArguments(routine: Routine, names: ReadonlySet<string>, form: CallForm): boolean {
   const { parameters } = routine;
   if (parameters.length === 0) return names.size === 0 && form.kind !== "raw";
-  if (parameters.some((parameter) => parameter.name === "")) return false;
+  if (parameters.length === 1 && parameters[0]?.name === "" && form.kind === "raw") return false;
   const known = new Set(parameters.map((parameter) => parameter.name));
   return (
     [...names].every((name) => known.has(name)) &&
@@ -81,6 +82,9 @@ function notFound(
   });
 }
 
+/** A name less similar than this would tell of functions that the caller has nothing to do with. */
+const MIN_NAME_SCORE = 0.75;
+
 /** Another function when the name is unknown, other parameters when it is known. */
 function suggestion(
   cache: SchemaCache,
@@ -91,7 +95,7 @@ function suggestion(
 ): string | null {
   const [match] =
     candidates.length === 0
-      ? fuzzyMatches(cache.routineNamesOf(schema), name)
+      ? fuzzyMatches(cache.routineNamesOf(schema), name).filter(({ score }) => score >= MIN_NAME_SCORE)
       : fuzzyMatches(candidates.map(parameterList), `(${argumentList})`);
   if (!match) return null;
   return `Perhaps you meant to call the function ${schema}.${candidates.length === 0 ? "" : name}${match.text}`;

@@ -7,7 +7,8 @@ import type { MediaHandler, QualifiedName, ReturnShape, SchemaCache } from "../s
 export type BodyForm =
   | { readonly kind: "json"; readonly single: boolean; readonly stripNulls: boolean }
   | { readonly kind: "csv" }
-  | { readonly kind: "geojson" }
+  /** The function is found wherever PostGIS is installed; null leaves it to the search path. */
+  | { readonly kind: "geojson"; readonly function: QualifiedName | null }
   | { readonly kind: "aggregate"; readonly handler: MediaHandler }
   /** The function's value as it is. */
   | { readonly kind: "value"; readonly binary: boolean };
@@ -78,8 +79,11 @@ function representationOf(
     case "json":
       return handled(cache, essenceOf(type), contentTypeOf(type), subject) ?? builtin(JSON_ARRAY, type);
     case "csv":
-    case "geojson":
-      return handled(cache, essenceOf(type), contentTypeOf(type), subject) ?? builtin({ kind: type.kind }, type);
+      return handled(cache, essenceOf(type), contentTypeOf(type), subject) ?? builtin({ kind: "csv" }, type);
+    case "geojson": {
+      const form: BodyForm = { kind: "geojson", function: cache.geoJsonFunction };
+      return handled(cache, essenceOf(type), contentTypeOf(type), subject) ?? builtin(form, type);
+    }
     case "other":
       return (
         handled(cache, type.name, contentTypeOf(type), subject) ??

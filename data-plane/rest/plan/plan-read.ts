@@ -1,5 +1,5 @@
 /** From the parsed query to a {@link ReadNode}: embeds find their relationships, filters and order their places. */
-import { restError } from "../error.ts";
+import { RestError, restError } from "../error.ts";
 import type {
   EmbedPath,
   Field,
@@ -119,8 +119,12 @@ class ReadPlanner {
 
   private draft(relation: Relation | null, name: string, items: readonly SelectItem[]): Draft {
     const embeds = new Map<SelectedEmbed, EmbedDraft>();
+    const names = new Set<string>();
     for (const item of items) {
       if (item.kind !== "embed") continue;
+      const embedName = item.alias ?? item.target;
+      if (names.has(embedName)) throw duplicateEmbed(name, embedName);
+      names.add(embedName);
       const relationship = findRelationship(this.options.cache, this.options.schema, relation, name, item);
       const { target } = relationship;
       embeds.set(item, { selected: item, relationship, draft: this.draft(target, target.name, item.items) });
@@ -238,7 +242,7 @@ class ReadPlanner {
     return {
       name,
       jsonPath,
-      pathNeedsJsonb: column !== null && !isJson,
+      pathNeedsJsonb: !isJson,
       isTextVector: jsonPath.length > 0 ? false : column === null ? null : column.baseType === "tsvector",
       representation,
     };
@@ -279,6 +283,16 @@ class ReadPlanner {
     }
     return { direction, nulls, embed, field: this.field(found.draft, term.field) };
   }
+}
+
+/** One object cannot have two members of a name; the original meets the server's error for two tables of one alias. */
+function duplicateEmbed(parent: string, name: string): RestError {
+  return new RestError({
+    status: 400,
+    code: "42712",
+    message: `table name "${parent}_${name}_1" specified more than once`,
+    hint: `Give the embeds of '${name}' different aliases.`,
+  });
 }
 
 /** The last key of a path; a path of numbers only is named as its column. */

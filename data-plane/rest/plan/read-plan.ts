@@ -6,7 +6,7 @@ import type { QualifiedName, Relation, Relationship, Representation } from "../s
 export interface PlannedField {
   readonly name: string;
   readonly jsonPath: readonly JsonOperation[];
-  /** The column has another type than json or jsonb, so that a path into it begins with to_jsonb. */
+  /** The type is another than json or jsonb, or not known (a function's result): a path into it begins with to_jsonb. */
   readonly pathNeedsJsonb: boolean;
   /** Whether a text search takes the field as it is; null when nothing is known of it. */
   readonly isTextVector: boolean | null;

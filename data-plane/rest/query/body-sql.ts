@@ -54,8 +54,10 @@ export function bodyExpression(form: BodyForm, subject: BodySubject): string {
       const lines = `string_agg(substring("rows"::text, 2, length("rows"::text) - 2), E'\\n')`;
       return `coalesce(${header}, '') || E'\\n' || coalesce(${lines}, '')`;
     }
-    case "geojson":
-      return `json_build_object('type', 'FeatureCollection', 'features', coalesce(json_agg(ST_AsGeoJSON("rows")::json), '[]'))::text`;
+    case "geojson": {
+      const feature = form.function === null ? "ST_AsGeoJSON" : quoteQualified(form.function);
+      return `json_build_object('type', 'FeatureCollection', 'features', coalesce(json_agg(${feature}("rows")::json), '[]'))::text`;
+    }
     case "aggregate": {
       const { aggregate, relation } = form.handler;
       const row = relation === null ? item : `ROW("rows".*)::${quoteQualified(relation)}`;

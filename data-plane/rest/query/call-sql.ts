@@ -1,4 +1,4 @@
-/** Calls of functions. Arguments are always named, so that defaults and overloads work as in SQL. */
+/** Calls of functions. Arguments are named where the parameter has a name, so that defaults and overloads work as in SQL. */
 import type { ValueSource } from "../request/query-types.ts";
 import type { Parameter, Routine } from "../schema-cache/types.ts";
 import { payloadRows } from "./payload-sql.ts";
@@ -24,7 +24,8 @@ export function callSql(writer: SqlWriter, routine: Routine, args: CallArguments
   const name = quoteQualified(routine);
   const call = (list: readonly string[]) => `${name}(${list.join(", ")})`;
   const named = (parameter: Parameter, value: string) =>
-    `${parameter.variadic ? "VARIADIC " : ""}${quoteIdentifier(parameter.name)} := ${value}`;
+    (parameter.variadic ? "VARIADIC " : "") +
+    (parameter.name === "" ? value : `${quoteIdentifier(parameter.name)} := ${value}`);
   switch (args.kind) {
     case "body": {
       const type = routine.parameters[0]?.type ?? "text";

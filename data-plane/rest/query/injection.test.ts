@@ -280,6 +280,7 @@ function schemaOf(words: Words): SchemaCache {
       handlers: [],
       representations: [],
       roleSettings: [],
+      geoJsonSchema: null,
     },
     new Map(),
     [],

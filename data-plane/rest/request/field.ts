@@ -41,16 +41,21 @@ export function parseQuoted(cursor: Cursor): string {
   return text;
 }
 
-/** Zero or more of `->key`, `->>key`, `->0`, `->-1`. */
+/** An index is an int4 in PostgreSQL. */
 const MAX_INDEX = 2 ** 31 - 1;
 
+/** Zero or more of `->key`, `->>key`, `->"any key"`, `->0`, `->-1`. What stands in quotes is always a key. */
 export function parseJsonPath(cursor: Cursor): readonly JsonOperation[] {
   const path: JsonOperation[] = [];
   while (cursor.take("->")) {
     const asText = cursor.take(">");
+    if (cursor.peek() === '"') {
+      path.push({ kind: "key", key: parseQuoted(cursor), asText });
+      continue;
+    }
     const index = cursor.match(JSON_INDEX);
     if (index !== null) {
-      // An index is an int4 in PostgreSQL; more digits can only be a key.
+      // More digits can only be a key.
       const isInt4 = Math.abs(Number(index)) <= MAX_INDEX;
       path.push(isInt4 ? { kind: "index", index: Number(index), asText } : { kind: "key", key: index, asText });
       continue;
@@ -63,8 +68,8 @@ export function parseJsonPath(cursor: Cursor): readonly JsonOperation[] {
         cursor.fail("digit");
       }
     }
-    const key = cursor.match(JSON_KEY);
-    if (key === null) cursor.fail('"-"', "digit", KEY_LABEL);
+    const key = cursor.match(JSON_KEY)?.trim();
+    if (key === undefined) cursor.fail('"-"', "digit", KEY_LABEL);
     path.push({ kind: "key", key, asText });
   }
   return path;

@@ -164,7 +164,7 @@ export function arrayLiteral(elements: readonly string[]): string {
 export function parseLogic(operator: string, text: string): LogicTree {
   const parse = (cursor: Cursor) => {
     const tree = parseTree(cursor, 0);
-    cursor.position = cursor.text.length; // the original ignores what follows the closing parenthesis
+    cursor.position = cursor.text.length; // the original's suite asks that what follows the closing parenthesis is left out
     return tree;
   };
   return parseWhole("logic tree", operator + text, parse, text);

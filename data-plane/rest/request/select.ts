@@ -19,11 +19,7 @@ const STAR: SelectedField = {
 /** @throws {RestError} PGRST100 */
 export function parseSelect(text: string): readonly SelectItem[] {
   if (text.trim() === "") return [STAR];
-  return parseWhole("select parameter", text, (cursor) => {
-    const items = parseItems(cursor, 0);
-    cursor.position = text.length; // the original ignores what follows the last item
-    return items;
-  });
+  return parseWhole("select parameter", text, (cursor) => parseItems(cursor, 0));
 }
 
 /** @throws {RestError} PGRST100 */

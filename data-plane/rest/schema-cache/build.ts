@@ -98,6 +98,7 @@ export function buildSchemaCache(
 
 class BuiltSchemaCache implements SchemaCache {
   readonly handlers: readonly MediaHandler[];
+  readonly geoJsonFunction: QualifiedName | null;
   readonly serverVersion: number;
   readonly approximateBytes: number;
   private readonly index: RelationshipIndex;
@@ -115,6 +116,7 @@ class BuiltSchemaCache implements SchemaCache {
       const named = innerMap(this.routines, routine.schema);
       named.set(routine.name, [...(named.get(routine.name) ?? []), routine]);
     }
+    this.geoJsonFunction = rows.geoJsonSchema === null ? null : { schema: rows.geoJsonSchema, name: "st_asgeojson" };
     this.handlers = rows.handlers.map((row) => ({
       aggregate: { schema: row.schema, name: row.name },
       mediaType: { name: row.media_type.toLowerCase(), binary: row.binary },

@@ -107,6 +107,8 @@ export interface CatalogueRows {
   readonly handlers: readonly HandlerRow[];
   readonly representations: readonly RepresentationRow[];
   readonly roleSettings: readonly RoleSettingsRow[];
+  /** Schema of PostGIS's `st_asgeojson(record)`; null where PostGIS is not installed. */
+  readonly geoJsonSchema: string | null;
 }
 
 /** A domain's innermost type. `oid` is any domain's. */
@@ -324,6 +326,13 @@ const PROJECT_ROLE_SETTINGS = `/* introspectProjectRoleSettings */
   where setting.role_name in ('anon', 'authenticated', 'service_role')
   group by setting.role_name`;
 
+/** By the extension that it belongs to: a tenant's own function of the name is not meant. */
+const GEOJSON = `/* introspectGeoJson */
+  select schema.nspname::text as schema
+  from pg_catalog.pg_extension extension
+  join pg_catalog.pg_namespace schema on schema.oid = extension.extnamespace
+  where extension.extname = 'postgis'`;
+
 async function readRoleSettings(
   transaction: Transaction,
   scope: IntrospectionScope,
@@ -357,6 +366,7 @@ export async function readCatalogue(transaction: Transaction, scope: Introspecti
     exposed,
   );
   const found = new Set(schemas.map((row) => row.schema));
+  const [geoJson] = await transaction.query<{ schema: string }>(GEOJSON);
   return {
     serverVersion,
     missingSchemas: scope.schemas.filter((schema) => !found.has(schema)),
@@ -371,6 +381,7 @@ export async function readCatalogue(transaction: Transaction, scope: Introspecti
     handlers: await transaction.query<HandlerRow>(HANDLERS, exposed),
     representations: await transaction.query<RepresentationRow>(REPRESENTATIONS),
     roleSettings: await readRoleSettings(transaction, scope, serverVersion),
+    geoJsonSchema: geoJson?.schema ?? null,
   };
 }
 

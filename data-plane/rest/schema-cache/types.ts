@@ -135,6 +135,8 @@ export interface SchemaCache {
   /** Whether it has any relationship at all, be it with what is not exposed. */
   isRelated(relation: Relation): boolean;
   readonly handlers: readonly MediaHandler[];
+  /** PostGIS's function that makes a GeoJSON feature of a row; null where PostGIS is not installed. */
+  readonly geoJsonFunction: QualifiedName | null;
   findRepresentation(domain: string): Representation | null;
   findRoleSettings(role: string): RoleSettings | null;
   /** Comment of an exposed schema. */

@@ -11,6 +11,7 @@ import { ensureInstanceOwner, findInstanceOwnerId } from "../control-plane/accou
 import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
 import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import { surviveUnhandled } from "../control-plane/client/process.ts";
 import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
@@ -107,6 +108,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
     };
     const serviceConfigs = await configCache("service");
     const metrics = createGatewayMetrics();
+    running.push({ stop: surviveUnhandled(logger, metrics.registry) });
     const services = await startServices({
       services: RUNNABLE_SERVICES,
       maxDatabaseConnections: MAX_PROJECT_CONNECTIONS,

@@ -1,5 +1,6 @@
 /** The control plane's own database: schema `supalove` of the first cluster. Everything durable is coordinated here. */
 import pg from "pg";
+import { createClientPool } from "./postgres-client.ts";
 
 /** What a repository function needs: a pool or an open transaction, it cannot tell and should not care. */
 export interface Queryable {
@@ -37,14 +38,13 @@ export function clientConfig(databaseUrl: string): pg.ClientConfig {
 }
 
 export function createPool({ databaseUrl, maxConnections = 10, onIdleError }: PoolOptions): pg.Pool {
-  const pool = new pg.Pool({
+  const config = {
     ...clientConfig(databaseUrl),
     max: maxConnections,
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: 10_000,
-  });
-  pool.on("error", (error) => onIdleError?.(error));
-  return pool;
+  };
+  return createClientPool(config, onIdleError);
 }
 
 /** A pool with the search_path set, made by {@link createPool}. The one who made the Database closes it. */

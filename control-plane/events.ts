@@ -4,9 +4,10 @@
  * connection an instance; after it was lost and is back, every subscriber gets `resync` and re-reads what it shows.
  */
 import type { Duplex } from "node:stream";
-import pg from "pg";
+import type pg from "pg";
 import { clientConfig, type Queryable } from "./database.ts";
 import type { Logger } from "./logger.ts";
+import { createClient } from "./postgres-client.ts";
 import type { ProjectState } from "./provisioning/lifecycle.ts";
 import type { OperationKind } from "./provisioning/operation.ts";
 
@@ -120,14 +121,13 @@ class ListeningEvents implements PostgresEvents {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({
+    const client = createClient({
       ...clientConfig(this.#options.databaseUrl),
       application_name: "supalove control plane events",
       keepAlive: true,
       connectionTimeoutMillis: 10_000,
       query_timeout: this.#options.answerWithinMs,
     });
-    // Registered before connecting: an error without a listener would end the process.
     client.on("error", (error) => this.#logger.warn({ err: error }, "the event connection failed"));
     client.on("end", () => {
       if (this.#client !== client) return;

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { ensureInstanceOwner } from "./accounts/instance-owner.ts";
 import { ensureServiceToken } from "./accounts/service-tokens.ts";
 import type { Upstream } from "./client/config-snapshot.ts";
-import { startProcess, stopAtSignal } from "./client/process.ts";
+import { startProcess, stopAtSignal, surviveUnhandled } from "./client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createLogger } from "./logger.ts";
 import { operatorOptions } from "./operator-variables.ts";
@@ -36,6 +36,7 @@ async function start(environment: Environment): Promise<void> {
     }),
     collectProcessMetrics: true,
   });
+  surviveUnhandled(logger, controlPlane.registry);
   stopAtSignal(logger, () => controlPlane.close());
   await ensureConfigured(controlPlane, environment);
   const { url } = await controlPlane.listen(environment.CONTROL_PLANE_PORT, environment.SUPALOVE_HOST);

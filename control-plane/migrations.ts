@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import pg from "pg";
+import type pg from "pg";
 import { clientConfig } from "./database.ts";
+import { createClient } from "./postgres-client.ts";
 
 export const MIGRATIONS_DIRECTORY = resolve(import.meta.dirname, "../sql/control-plane");
 
@@ -76,7 +77,7 @@ export async function readMigrations(directory: string = MIGRATIONS_DIRECTORY): 
  */
 export async function migrate(databaseUrl: string, directory?: string): Promise<string[]> {
   const known = await readMigrations(directory);
-  const client = new pg.Client(clientConfig(databaseUrl));
+  const client = createClient(clientConfig(databaseUrl));
   await client.connect();
   try {
     // Held until the connection ends, so also when this process is killed in between.

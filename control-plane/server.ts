@@ -1,4 +1,5 @@
 /** One control-plane instance: everything it needs comes in as options, everything it opened is closed by close(). */
+import type { Registry } from "prom-client";
 import { createPasswordHashing } from "./accounts/password-hashing.ts";
 import { createSignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ProjectLimits } from "./client/config-snapshot.ts";
@@ -68,6 +69,8 @@ export interface ControlPlaneOptions {
 
 export interface ControlPlane {
   readonly services: Services;
+  /** What /metrics tells; for those of the process itself. */
+  readonly registry: Registry;
   /** @param port 0 takes a free one. */
   listen(port: number, host: string): Promise<{ url: string; port: number }>;
   /** Ends subscriptions, lets requests and provisioning steps under way end, and closes all connections. */
@@ -131,6 +134,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   let closing: Promise<void> | undefined;
   return {
     services,
+    registry: metrics.registry,
     listen: http.listen,
     close() {
       closing ??= close();

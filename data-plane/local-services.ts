@@ -1,5 +1,6 @@
 /** The multi-tenant services of this process, by project: what the gateway calls for a local upstream, and the HTTP host. */
 import type { ProjectRef, ServiceName, ServiceSnapshot } from "../control-plane/client/config-snapshot.ts";
+import { probePathOf } from "../control-plane/client/service-probe.ts";
 import type { Service, ServiceRequest, ServiceResponse } from "./service.ts";
 
 /** The part of the config cache that is needed here. */
@@ -32,9 +33,16 @@ export interface LocalServices {
   handle(ref: ProjectRef, service: ServiceName, request: ServiceRequest): Promise<ServiceResponse>;
 }
 
+/** A service, and how it finds out whether it can serve a project. */
+export interface ProbedService {
+  readonly handle: Service;
+  /** Goes the way that requests go, through the pool that they use. Rejects when they would fail. */
+  probe(project: ServiceSnapshot): Promise<unknown>;
+}
+
 export function createLocalServices(options: {
   readonly configs: ServiceConfigs;
-  readonly services: Partial<Readonly<Record<ServiceName, Service>>>;
+  readonly services: Partial<Readonly<Record<ServiceName, ProbedService>>>;
 }): LocalServices {
   const { configs, services } = options;
 
@@ -49,13 +57,25 @@ export function createLocalServices(options: {
   return {
     offers: (service) => services[service] !== undefined,
     async handle(ref, service, request) {
-      const run = services[service];
-      if (!run) throw new LocalServiceError("service_not_available");
+      const running = services[service];
+      if (!running) throw new LocalServiceError("service_not_available");
       let snapshot = configs.peek(ref);
       if (snapshot === undefined) snapshot = await load(ref);
       if (snapshot === null) throw new LocalServiceError("project_not_found");
       if (snapshot.state !== "active") throw new LocalServiceError(`project_${snapshot.state}`);
-      return run(request, snapshot);
+      if (request.path === probePathOf(service)) return answerProbe(request, () => running.probe(snapshot));
+      return running.handle(request, snapshot);
     },
   };
+}
+
+/** Why a service is unwell is in its log: whoever has the public key may ask. */
+async function answerProbe({ method }: ServiceRequest, probe: () => Promise<unknown>): Promise<ServiceResponse> {
+  if (method !== "GET" && method !== "HEAD") return { status: 405, headers: [["allow", "GET, HEAD"]], body: null };
+  try {
+    await probe();
+    return { status: 200, headers: [["content-type", "application/json"]], body: '{"status":"healthy"}' };
+  } catch {
+    return { status: 503, headers: [["content-type", "application/json"]], body: '{"status":"unhealthy"}' };
+  }
 }

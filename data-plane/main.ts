@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { startProcess, stopAtSignal } from "../control-plane/client/process.ts";
+import { startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createHttpHost } from "./http-host.ts";
 import { startServices } from "./running-services.ts";
@@ -19,6 +19,7 @@ async function start(environment: Environment): Promise<void> {
   });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  surviveUnhandled(logger, registry);
   const services = await startServices({
     services: environment.SUPALOVE_SERVICES,
     maxDatabaseConnections: environment.SUPALOVE_MAX_DATABASE_CONNECTIONS,

@@ -5,10 +5,10 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { ConfigCache } from "../control-plane/client/config-cache.ts";
-import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { ServiceName, ServiceSnapshot } from "../control-plane/client/config-snapshot.ts";
 import type { ProjectDatabases } from "./database/database.ts";
 import { createProjectDatabases } from "./database/project-databases.ts";
-import { createLocalServices, type LocalServices } from "./local-services.ts";
+import { createLocalServices, type LocalServices, type ProbedService } from "./local-services.ts";
 import { watchDatabases, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
 
@@ -28,6 +28,8 @@ export interface ServiceParts {
 
 interface RunningService {
   readonly handle: Service;
+  /** Left out: a statement on the project's pool. A service that keeps more than that of a project looks there itself. */
+  probe?(project: ServiceSnapshot): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -43,6 +45,8 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
     return createAuthService({ databases, now: () => new Date(), logger });
   },
 };
+
+const LOOK = { text: "/* probeService */ select 1", values: [], prepare: true };
 
 /** The services that this version has; the others of a project answer that they are not available. */
 export const RUNNABLE_SERVICES = Object.keys(STARTERS) as readonly ServiceName[];
@@ -61,10 +65,18 @@ export async function startServices(options: {
   const { configs, registry, logger } = options;
   const databases = createProjectDatabases({ maxConnections: options.maxDatabaseConnections, logger });
   watchDatabases(registry, databases);
+  const resting = new Set<string>();
   const stopReleasing = configs.onChange(({ projectRef, snapshot }) => {
-    if (snapshot?.state === "active") return;
+    // Once more when the project is back: a request that was under way may have opened a pool meanwhile, in vain, and
+    // nobody should wait until that one tries again.
+    const isBack = snapshot?.state === "active" && resting.delete(projectRef);
+    if (snapshot?.state === "active" && !isBack) return;
+    if (snapshot === null) resting.delete(projectRef);
+    else if (!isBack) resting.add(projectRef);
     databases.release(projectRef).catch((error) => logger.warn({ err: error }, "a database pool did not close"));
   });
+  const lookAtDatabase = ({ projectRef, database }: ServiceSnapshot) =>
+    databases.get(projectRef, database).pipeline([LOOK]);
 
   const running: RunningService[] = [];
   const close = async () => {
@@ -72,14 +84,17 @@ export async function startServices(options: {
     stopReleasing();
     await databases.close();
   };
-  const services: Partial<Record<ServiceName, Service>> = {};
+  const services: Partial<Record<ServiceName, ProbedService>> = {};
   try {
     for (const name of options.services) {
       const start = STARTERS[name];
       if (!start) throw new Error(`the service ${name} cannot run here`);
       const service = await start({ databases, configs, registry, logger });
       running.push(service);
-      services[name] = service.handle;
+      services[name] = {
+        handle: service.handle,
+        probe: (project) => service.probe?.(project) ?? lookAtDatabase(project),
+      };
     }
   } catch (error) {
     await close();

@@ -1,8 +1,9 @@
 /** The gateway as a process of its own: every upstream is remote. Standalone runs it inside compose/ instead. */
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { startProcess, stopAtSignal } from "../control-plane/client/process.ts";
+import { startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
+import { createGatewayMetrics } from "./metrics.ts";
 import { createGateway } from "./server.ts";
 
 await startProcess(() => start(parseEnvironment(process.env)));
@@ -15,11 +16,14 @@ async function start(environment: Environment): Promise<void> {
     token: environment.SUPALOVE_GATEWAY_TOKEN,
     logger,
   });
+  const metrics = createGatewayMetrics();
+  surviveUnhandled(logger, metrics.registry);
   const tlsDirectory = environment.SUPALOVE_TLS_DIRECTORY;
   const internalToken = environment.SUPALOVE_INTERNAL_TOKEN;
   const gateway = createGateway({
     configs,
     localServices: null,
+    metrics,
     publicUrl: environment.SUPALOVE_PUBLIC_GATEWAY_URL,
     baseDomains: environment.SUPALOVE_BASE_DOMAIN,
     ownHosts: environment.SUPALOVE_GATEWAY_HOSTS,

@@ -33,7 +33,7 @@ async function serveGateway(served: readonly World[]): Promise<void> {
     },
     localServices: createLocalServices({
       configs: { peek: (ref) => services.get(ref), get: async (ref) => services.get(ref) ?? null },
-      services: { rest: rest.handle },
+      services: { rest },
     }),
     publicUrl: "http://localhost",
     baseDomains: ["localhost"],

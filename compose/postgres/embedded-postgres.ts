@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
-import pg from "pg";
+import { createClient } from "../../control-plane/postgres-client.ts";
 import { findBinaries, type PostgresBinaries, type UnprivilegedUser } from "./binaries.ts";
 import { BoundedLog } from "./bounded-log.ts";
 import { clusterPath, ensureCluster, ensureFolder, type Layout, openForPostgres, SUPERUSER } from "./data-directory.ts";
@@ -161,8 +161,7 @@ class Server {
 }
 
 async function tryConnect(url: string): Promise<(Error & { code?: string }) | null> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 });
-  client.on("error", () => {});
+  const client = createClient({ connectionString: url, connectionTimeoutMillis: 2000 });
   try {
     await client.connect();
     return null;

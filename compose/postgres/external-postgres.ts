@@ -1,5 +1,5 @@
 /** A PostgreSQL that somebody else runs, used instead of the embedded one. */
-import pg from "pg";
+import { createClient } from "../../control-plane/postgres-client.ts";
 
 const OLDEST_MAJOR = 15;
 const NEWEST_MAJOR = 18;
@@ -10,8 +10,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * @throws {Error} with a sentence for people that never holds the URL's password.
  */
 export async function externalPostgres(url: string): Promise<{ readonly version: string }> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  client.on("error", () => {});
+  const client = createClient({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   const where = `PostgreSQL at ${client.host}:${client.port}`;
   try {
     await client.connect();

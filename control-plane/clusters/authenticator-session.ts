@@ -4,6 +4,7 @@
  * code, and code can RESET ROLE to whoever has logged in. This login has nothing that the tenant has not.
  */
 import pg from "pg";
+import { createClient } from "../postgres-client.ts";
 import type { ClusterAddress } from "./cluster-connections.ts";
 import { projectAuthenticatorName, projectDatabaseName } from "./names.ts";
 import { limitReceivedBytes } from "./received-bytes.ts";
@@ -63,7 +64,7 @@ export async function withAuthenticatorSession<T>(
 
 async function connect({ address, ref, password, role, searchPath }: AuthenticatorSession): Promise<pg.Client> {
   const settings = { ...PINNED_SETTINGS, search_path: searchPath, ...(role ? { role } : {}) };
-  const session = new pg.Client({
+  const session = createClient({
     host: address.host,
     port: address.port,
     ssl: address.ssl,
@@ -77,7 +78,6 @@ async function connect({ address, ref, password, role, searchPath }: Authenticat
     connectionTimeoutMillis: TIMEOUT_MS,
     query_timeout: TIMEOUT_MS,
   });
-  session.on("error", () => {}); // what is under way fails by itself
   await session.connect();
   return session;
 }

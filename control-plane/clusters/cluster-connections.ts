@@ -1,5 +1,6 @@
 /** Superuser connections to the clusters that hold shared projects. Opened on first use, closed when idle. */
-import pg from "pg";
+import type pg from "pg";
+import { createClient, createClientPool } from "../postgres-client.ts";
 
 /** A PostgreSQL server and its superuser. */
 export interface ClusterAddress {
@@ -48,9 +49,7 @@ export function adminClientConfig(address: ClusterAddress, database: string): pg
 
 /** Connects as superuser to one database; the caller ends the client. */
 export async function connectAsAdmin(address: ClusterAddress, database: string): Promise<pg.Client> {
-  const client = new pg.Client(adminClientConfig(address, database));
-  // A server that goes away must not bring the process down; the next query on the client fails anyway.
-  client.on("error", () => {});
+  const client = createClient(adminClientConfig(address, database));
   await client.connect();
   return client;
 }
@@ -148,12 +147,11 @@ export class ClusterConnections {
 
   async #openPool(clusterId: string): Promise<pg.Pool> {
     const address = await this.#options.getAddress(clusterId);
-    const pool = new pg.Pool({
+    const config = {
       ...adminClientConfig(address, "postgres"),
       max: this.#options.maxConnections ?? 8,
       idleTimeoutMillis: 30_000,
-    });
-    pool.on("error", (error) => this.#options.onIdleError?.(error, clusterId));
-    return pool;
+    };
+    return createClientPool(config, (error) => this.#options.onIdleError?.(error, clusterId));
   }
 }

@@ -49,7 +49,7 @@ describe("health", () => {
     expect(health.services).toEqual(
       ["rest", "auth", "storage", "realtime"].map((name) => ({ name, status: "HEALTHY" })),
     );
-    expect(asked.map(({ url }) => url).sort()[0]).toBe(`/projects/${project.ref}/auth/v1/health`);
+    expect(asked.map(({ url }) => url).sort()[0]).toBe(`/projects/${project.ref}/auth/v1/-/health`);
     const keys = await project.client.data(`{ project(ref: "${project.ref}") { apiKeys { key role } } }`);
     const publicKeys = keys.project.apiKeys.flatMap(({ key }: { key: string | null }) => key ?? []);
     for (const { apikey } of asked) expect(publicKeys).toContain(apikey);

@@ -1,5 +1,6 @@
 /** Asks a project's services how they are, as a client would: through the gateway, with the project's public key. */
 import { SERVICES, type ServiceName } from "../client/config-snapshot.ts";
+import { probePathOf } from "../client/service-probe.ts";
 
 export type ServiceStatus = "healthy" | "unhealthy" | "unknown";
 
@@ -9,14 +10,6 @@ export interface ServiceHealth {
   readonly status: ServiceStatus;
   readonly latencyMs: number | null;
 }
-
-/** Cheap requests that reach the service; REST's goes to the database as well. */
-const PROBES: Readonly<Record<ServiceName, { readonly method: "GET" | "HEAD"; readonly path: string }>> = {
-  rest: { method: "HEAD", path: "/rest/v1/" },
-  auth: { method: "GET", path: "/auth/v1/health" },
-  storage: { method: "GET", path: "/storage/v1/status" },
-  realtime: { method: "GET", path: "/realtime/v1/api/ping" },
-};
 
 const TIMEOUT_MS = 3_000;
 
@@ -29,11 +22,9 @@ export function probeServices(projectUrl: string, apiKey: string | null): Promis
 }
 
 async function probe(name: ServiceName, projectUrl: string, apiKey: string | null): Promise<ServiceHealth> {
-  const { method, path } = PROBES[name];
   const startedAt = performance.now();
   try {
-    const response = await fetch(projectUrl + path, {
-      method,
+    const response = await fetch(`${projectUrl}/${name}/v1${probePathOf(name)}`, {
       headers: apiKey === null ? {} : { apikey: apiKey },
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),

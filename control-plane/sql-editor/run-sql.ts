@@ -12,6 +12,7 @@ import type { ClusterAddress } from "../clusters/cluster-connections.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
 import { limitReceivedBytes } from "../clusters/received-bytes.ts";
 import { Conflict } from "../errors.ts";
+import { createClient } from "../postgres-client.ts";
 import { ResultBudget, ResultTooLarge, ScriptQuery, type StatementResult } from "./script-query.ts";
 import { splitStatements } from "./split-statements.ts";
 import { SqlError, stoppedBy } from "./sql-error.ts";
@@ -77,8 +78,7 @@ export async function runSql(
   signal: AbortSignal,
 ): Promise<SqlOutcome> {
   const startedAt = performance.now();
-  const client = new pg.Client(sessionConfig(target, run));
-  client.on("error", () => undefined); // what is under way fails by itself
+  const client = createClient(sessionConfig(target, run));
   const notices: string[] = [];
   client.on("notice", ({ severity, message }) => {
     if (notices.length < MAX_NOTICES)

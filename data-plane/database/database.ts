@@ -74,9 +74,22 @@ export interface ProjectDatabase {
   ): Promise<T>;
 }
 
+/** What a listener on a channel is told. */
+export interface ChannelHandlers {
+  onNotification(payload: string): void;
+  /** A lost connection is back; what was notified meanwhile is not known. */
+  onReconnect(): void;
+  /** The project was released: the listener is closed for good. Whoever still needs one asks again. */
+  onReleased?(): void;
+}
+
 /** All databases this process serves, under one budget of connections. */
 export interface ProjectDatabases {
-  /** Opens nothing; connections come on demand. A changed address (new password, host) retires the old pool. */
+  /**
+   * Opens nothing; connections come on demand. A changed address (new password, host) retires the old pool. What is
+   * answered may be kept for as long as the address holds: it works through pauses, restarts and a changed password,
+   * because each use takes the pool that is open then.
+   */
   get(projectRef: ProjectRef, address: DatabaseAddress): ProjectDatabase;
   /**
    * Calls `onNotification` for each NOTIFY on the channel and `onReconnect` after a lost connection is back, on a
@@ -86,9 +99,9 @@ export interface ProjectDatabases {
     projectRef: ProjectRef,
     address: DatabaseAddress,
     channel: string,
-    handlers: { onNotification(payload: string): void; onReconnect(): void },
+    handlers: ChannelHandlers,
   ): Promise<{ close(): Promise<void> }>;
-  /** Closes all connections of a project at once (paused, deleted). */
+  /** Closes all connections of a project at once (paused, restarted, deleted); the next use opens new ones. */
   release(projectRef: ProjectRef): Promise<void>;
   close(): Promise<void>;
 }

@@ -2,14 +2,14 @@
 import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
 import { Batch } from "./batch.ts";
 import { Connection, type ConnectionLimits, type ConnectionOwner, lostError } from "./connection.ts";
-import { ConnectionLost } from "./database.ts";
+import { type ChannelHandlers, ConnectionLost } from "./database.ts";
 import type { DatabaseLogger } from "./pool-options.ts";
 import { type HandshakeOptions, openConnection } from "./wire/handshake.ts";
 
 export interface ListenerOptions {
   readonly address: DatabaseAddress;
   readonly channel: string;
-  readonly handlers: { onNotification(payload: string): void; onReconnect(): void };
+  readonly handlers: ChannelHandlers;
   readonly handshake: Omit<HandshakeOptions, "address">;
   readonly limits: ConnectionLimits;
   readonly now: () => number;

@@ -194,6 +194,11 @@ export class Pool implements ConnectionOwner, BudgetMember {
     });
   }
 
+  /** False once something else has taken its place, or will. */
+  get isOpen(): boolean {
+    return this.state === "open";
+  }
+
   get isEmpty(): boolean {
     return this.size === 0 && !this.isAwaited;
   }

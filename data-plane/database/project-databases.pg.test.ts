@@ -376,3 +376,33 @@ test("a host that is a folder is reached by its Unix socket", async () => {
   const [result] = await database.pipeline([sql("select inet_client_addr()")]);
   expect(result?.rows).toEqual([[null]]);
 });
+
+test("what was asked for once works through releases, new passwords and all else that replaces its pool", async () => {
+  const kept = open();
+  const ask = async () => (await kept.pipeline([sql("select 1")]))[0]?.rows;
+  expect(await ask()).toEqual([["1"]]);
+  await databases.release(target.projectRef);
+  expect(await ask()).toEqual([["1"]]);
+  await databases.release(target.projectRef);
+  expect(await kept.withTransaction((transaction) => transaction.query("select 1 as one"))).toEqual([{ one: 1 }]);
+
+  const moved = databases.get(target.projectRef, { ...target.address, host: "localhost" });
+  expect(await ask()).toEqual([["1"]]);
+  await databases.release(target.projectRef);
+  await moved.pipeline([sql("select 1")]);
+  expect(await ask()).toEqual([["1"]]);
+  expect(databases.stats()).toMatchObject({ projects: 1, open: 1 });
+});
+
+test("a listener is told when its project is released, also one that was just being established", async () => {
+  open();
+  let released = 0;
+  const handlers = { onNotification: () => {}, onReconnect: () => {}, onReleased: () => released++ };
+  await databases.listen(target.projectRef, target.address, "news", handlers);
+  await databases.release(target.projectRef);
+  expect(released).toBe(1);
+  const starting = databases.listen(target.projectRef, target.address, "news", handlers);
+  await databases.release(target.projectRef);
+  await expect(starting).rejects.toThrow("closed");
+  expect(databases.stats().listeners).toBe(0);
+});

@@ -4,6 +4,7 @@ import { Batch } from "./batch.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionBudget } from "./connection-budget.ts";
 import {
+  type ChannelHandlers,
   ConnectionLost,
   type PipelineOptions,
   PoolTimeout,
@@ -97,7 +98,9 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
   private readonly pools = new Map<string, PooledDatabase>();
   /** Replaced, and still serving what they were given. */
   private readonly retired = new Set<Pool>();
-  private readonly listeners = new Map<Listener, ProjectRef>();
+  private readonly listeners = new Map<Listener, StartedListener>();
+  /** LISTENs that are being established. */
+  private readonly startingListeners = new Set<StartedListener>();
   private readonly counters = { opened: 0, timeouts: 0, connectFailures: 0, retries: 0 };
   private unflushed: Connection[] = [];
   private timer: NodeJS.Timeout | undefined;
@@ -135,22 +138,38 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       this.retired.add(known.pool);
       known.pool.retire();
     }
-    const pool = new Pool(projectRef, address, this.options, this.surroundings);
-    if (this.isClosed) void pool.close(new Error("the process is stopping"));
-    const database = new PooledDatabase(pool, this.now, this.statementTimeout);
+    const pool = this.openPool(projectRef, address);
+    const currentPool = () => this.currentPool(database, key);
+    const database = new PooledDatabase(pool, currentPool, this.now, this.statementTimeout);
     this.pools.set(key, database);
     return database;
+  }
+
+  /** For a database whose own pool was closed or replaced: the one in its place, or a new one. */
+  private currentPool(database: PooledDatabase, key: string): Pool {
+    const current = this.pools.get(key);
+    if (current && current !== database) return current.pool;
+    this.pools.set(key, database);
+    return this.openPool(database.projectRef, database.pool.address);
+  }
+
+  private openPool(projectRef: ProjectRef, address: DatabaseAddress): Pool {
+    const pool = new Pool(projectRef, address, this.options, this.surroundings);
+    if (this.isClosed) void pool.close(new Error("the process is stopping"));
+    return pool;
   }
 
   async listen(
     projectRef: ProjectRef,
     address: DatabaseAddress,
     channel: string,
-    handlers: { onNotification(payload: string): void; onReconnect(): void },
+    handlers: ChannelHandlers,
   ): Promise<{ close(): Promise<void> }> {
     if (this.isClosed) throw new ConnectionLost("the process is stopping", { sent: false });
     if (!this.budget.takeForListener()) throw new PoolTimeout("no connection is left for a listener");
     const { connectTimeoutMs, applicationName, tls, sessionSettings } = this.options;
+    const started: StartedListener = { projectRef, handlers, isReleased: false };
+    this.startingListeners.add(started);
     const listener = await Listener.start({
       address,
       channel,
@@ -166,8 +185,12 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       now: this.now,
       logger: this.logger,
       onClose: () => this.budget.releaseListener(),
-    });
-    this.listeners.set(listener, projectRef);
+    }).finally(() => this.startingListeners.delete(started));
+    if (started.isReleased) {
+      await listener.close();
+      throw new ConnectionLost("the project's connections have been closed", { sent: false });
+    }
+    this.listeners.set(listener, started);
     return {
       close: () => {
         this.listeners.delete(listener);
@@ -197,10 +220,12 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
 
   private async closeWhere(isMeant: (projectRef: ProjectRef) => boolean, reason: Error): Promise<void> {
     const closing: Promise<void>[] = [];
-    for (const [listener, projectRef] of this.listeners) {
+    for (const starting of this.startingListeners) if (isMeant(starting.projectRef)) starting.isReleased = true;
+    for (const [listener, { projectRef, handlers }] of this.listeners) {
       if (!isMeant(projectRef)) continue;
       this.listeners.delete(listener);
       closing.push(listener.close());
+      handlers.onReleased?.();
     }
     for (const [key, { pool }] of this.pools) {
       if (!isMeant(pool.projectRef)) continue;
@@ -265,13 +290,22 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
   }
 }
 
+interface StartedListener {
+  readonly projectRef: ProjectRef;
+  readonly handlers: ChannelHandlers;
+  isReleased: boolean;
+}
+
 class PooledDatabase implements ProjectDatabase {
-  readonly pool: Pool;
+  /** The last one used; it may be closed by now. */
+  pool: Pool;
+  private readonly currentPool: () => Pool;
   private readonly now: () => number;
   private readonly statementTimeout: string;
 
-  constructor(pool: Pool, now: () => number, statementTimeout: string) {
+  constructor(pool: Pool, currentPool: () => Pool, now: () => number, statementTimeout: string) {
     this.pool = pool;
+    this.currentPool = currentPool;
     this.now = now;
     this.statementTimeout = statementTimeout;
   }
@@ -282,20 +316,26 @@ class PooledDatabase implements ProjectDatabase {
 
   pipeline(statements: readonly Statement[], options?: PipelineOptions): Promise<readonly StatementResult[]> {
     const batch = new Batch(statements, this.now(), options);
-    this.pool.submit(batch);
+    this.openPool().submit(batch);
     return batch.promise;
+  }
+
+  private openPool(): Pool {
+    if (!this.pool.isOpen) this.pool = this.currentPool();
+    return this.pool;
   }
 
   async withTransaction<T>(
     work: (transaction: Transaction) => Promise<T>,
     settings: Readonly<Record<string, string>> = {},
   ): Promise<T> {
-    const connection = await this.pool.lease();
+    const pool = this.openPool();
+    const connection = await pool.lease();
     try {
       const local = { statement_timeout: this.statementTimeout, ...settings };
       return await runTransaction(connection, this.now, local, work);
     } finally {
-      this.pool.giveBack(connection);
+      pool.giveBack(connection);
     }
   }
 }

@@ -1,4 +1,6 @@
 /** `npm run rest`: serves one database, configured by PostgREST's own environment names. */
+import { pino } from "pino";
+import { surviveUnhandled } from "../../control-plane/client/process.ts";
 import { createProjectDatabases } from "../database/project-databases.ts";
 import { InvalidEnvironment, readEnvironment } from "./environment.ts";
 import { startStandalone } from "./standalone.ts";
@@ -6,6 +8,7 @@ import { startStandalone } from "./standalone.ts";
 try {
   const settings = readEnvironment(process.env);
   const running = await startStandalone({ settings, createDatabases: createProjectDatabases });
+  surviveUnhandled(pino());
   let stopping = false;
   const stop = () => {
     if (stopping) return;

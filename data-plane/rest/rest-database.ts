@@ -94,6 +94,12 @@ export class RestDatabase {
     await this.serving.get();
   }
 
+  /** As far as a request comes before its own statement. */
+  async probe(): Promise<void> {
+    await this.serving.get();
+    await this.options.database.pipeline([{ text: "/* probeRest */ select 1", values: [], prepare: true }]);
+  }
+
   /**
    * New settings from outside. They hold from the next request on, but for the schemas, which are served when they are
    * loaded; what the database says goes before them as ever.

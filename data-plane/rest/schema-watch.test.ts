@@ -52,6 +52,21 @@ test("without a connection a request looks anew now and then, and tries again to
   expect(watch.isListening).toBe(true);
 });
 
+test("one whose project was released listens and looks anew with the next request", async () => {
+  let release: () => void = () => {};
+  const { watch, onChange } = watchWith(async (handlers) => {
+    release = () => handlers.onReleased?.();
+    return { close: async () => {} };
+  });
+  await watch.settled();
+  release();
+  expect(watch.isListening).toBe(false);
+  watch.touch();
+  expect(onChange).toHaveBeenCalledOnce();
+  await watch.settled();
+  expect(watch.isListening).toBe(true);
+});
+
 test("one that gave its connection away comes back with the next request", async () => {
   const close = vi.fn(async () => {});
   const { watch, onChange } = watchWith(async () => ({ close }));

@@ -2,14 +2,12 @@
  * Tells when what was loaded of a database may be out of date: at a notification where a connection to listen on can be
  * had, by the clock where not. A process has fewer connections than projects, and a database may be down at the start.
  */
+import type { ChannelHandlers } from "../database/database.ts";
 import type { RestLogger } from "./rest-database.ts";
 
 export interface SchemaWatchOptions {
   /** Resolves when LISTEN is established; what is lost later it mends by itself. */
-  readonly listen: (handlers: {
-    onNotification(payload: string): void;
-    onReconnect(): void;
-  }) => Promise<{ close(): Promise<void> }>;
+  readonly listen: (handlers: ChannelHandlers) => Promise<{ close(): Promise<void> }>;
   readonly onChange: () => void;
   /** No connection could be had. */
   readonly onRefused?: (error: unknown) => void;
@@ -76,6 +74,11 @@ export class SchemaWatch {
         if (RELOADS.includes(payload)) onChange();
       },
       onReconnect: onChange,
+      // Nobody was told of anything since; the next request listens and loads anew.
+      onReleased: () => {
+        this.listener = null;
+        this.nextAttempt = 0;
+      },
     };
     this.starting = listen(handlers).then(
       async (listener) => {

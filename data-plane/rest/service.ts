@@ -24,6 +24,8 @@ export interface RestServiceOptions {
 
 export interface RestService {
   readonly handle: Service;
+  /** Rejects when the project's requests would be refused: no schema cache, or no answer of its database. */
+  probe(project: ServiceSnapshot): Promise<void>;
   /** Projects held in memory, and roughly what their schema caches take. */
   stats(): { readonly projects: number; readonly approximateBytes: number };
   close(): Promise<void>;
@@ -63,6 +65,10 @@ class MultiTenantRest implements RestService {
   }
 
   readonly handle: Service = (request, snapshot) => this.projectOf(snapshot).rest.handle(request);
+
+  probe(snapshot: ServiceSnapshot): Promise<void> {
+    return this.projectOf(snapshot).rest.probe();
+  }
 
   stats(): { readonly projects: number; readonly approximateBytes: number } {
     return { projects: this.projects.size, approximateBytes: this.totalBytes() };

@@ -58,7 +58,10 @@ export const SILENT = { info() {}, warn() {}, error() {} };
 /** The gateway does not look into service snapshots: refs are enough. */
 export function localServices(services: Partial<Record<ServiceName, Service>>): LocalServices {
   const peek = (ref: ProjectRef) => ({ projectRef: ref, state: "active" }) as ServiceSnapshot;
-  return createLocalServices({ configs: { peek, get: async (ref) => peek(ref) }, services });
+  const probed = Object.fromEntries(
+    Object.entries(services).map(([name, handle]) => [name, { handle, probe: async () => {} }]),
+  );
+  return createLocalServices({ configs: { peek, get: async (ref) => peek(ref) }, services: probed });
 }
 
 /** Answers with what it was asked, as JSON. */

@@ -1,4 +1,5 @@
 /** The environment of the standalone stack and of the command line: one object, every problem reported in one go. */
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
@@ -37,6 +38,13 @@ export const ENVIRONMENT = z.object({
     .describe(
       "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes. Unset: a 0600 file in the data folder, made on first start.",
     ),
+  SUPALOVE_WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe("Serving processes that share the gateway's port. Unset: half of the cores, at least 1 and at most 8."),
   ...OPERATOR_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
@@ -57,6 +65,8 @@ export interface Environment {
   readonly publicGatewayUrl: string | undefined;
   readonly baseDomain: string;
   readonly masterKeys: string | undefined;
+  /** Serving processes. */
+  readonly workers: number;
   /** What the operator has chosen for the control plane. */
   readonly controlPlane: OperatorOptions;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
@@ -77,6 +87,7 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     publicGatewayUrl: values.SUPALOVE_PUBLIC_GATEWAY_URL?.replace(/\/+$/, ""),
     baseDomain: values.SUPALOVE_BASE_DOMAIN,
     masterKeys: values.SUPALOVE_MASTER_KEYS,
+    workers: values.SUPALOVE_WORKERS ?? Math.max(1, Math.min(8, Math.floor(availableParallelism() / 2))),
     controlPlane: operatorOptions(values),
     logLevel: values.SUPALOVE_LOG_LEVEL,
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),

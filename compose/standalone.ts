@@ -1,7 +1,7 @@
 /**
- * The whole stack in one process and a PostgreSQL beside it: what `npm start` runs. The parts are the ones that run as
- * containers of their own elsewhere; here the gateway calls the services directly, and both read their config snapshots
- * from the control plane over loopback as they would over a network.
+ * The whole stack on one machine: what `npm start` runs. This process is the primary: it runs the control plane, and
+ * starts and watches PostgreSQL and the serving processes (serving/), in which the gateway calls the services directly.
+ * Nothing that clients of projects send reaches this process: whatever they do to an event loop, this one goes on.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -10,15 +10,11 @@ import { createAccessToken } from "../control-plane/accounts/access-tokens.ts";
 import { ensureInstanceOwner, findInstanceOwnerId } from "../control-plane/accounts/instance-owner.ts";
 import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
 import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
-import { createConfigCache } from "../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../control-plane/client/process.ts";
 import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
-import { RUNNABLE_SERVICES, startServices } from "../data-plane/running-services.ts";
-import { createGatewayMetrics } from "../gateway/metrics.ts";
-import { createGateway } from "../gateway/server.ts";
 import type { Environment } from "./environment.ts";
 import {
   findFirstRun,
@@ -30,7 +26,8 @@ import {
 } from "./local-instance.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { externalPostgres } from "./postgres/external-postgres.ts";
-import { findStartMark } from "./postgres/processes.ts";
+import { findPortHolder, findStartMark } from "./postgres/processes.ts";
+import { Workers } from "./serving/workers.ts";
 import { VERSION } from "./version.ts";
 
 export interface FirstOwner {
@@ -78,7 +75,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
     });
     running.push(postgres);
 
-    const gatewayPort = environment.gatewayPort || (await freePort(environment.host));
+    const gatewayPort = await freePort(environment.gatewayPort, environment.host);
     const publicGatewayUrl = environment.publicGatewayUrl ?? `http://localhost:${gatewayPort}`;
     const controlPlane = await createControlPlane({
       databaseUrl: postgres.url,
@@ -100,37 +97,32 @@ export async function startStandalone(environment: Environment): Promise<Standal
       });
 
     const { database } = controlPlane.services;
-    const configCache = async <A extends "gateway" | "service">(audience: A) => {
-      const token = await ensureServiceToken(database, audience, "standalone");
-      const cache = createConfigCache({ controlPlaneUrl, token, audience, logger });
-      running.push({ stop: () => cache.close() });
-      return cache;
-    };
-    const serviceConfigs = await configCache("service");
-    const metrics = createGatewayMetrics();
-    running.push({ stop: surviveUnhandled(logger, metrics.registry) });
-    const services = await startServices({
-      services: RUNNABLE_SERVICES,
-      maxDatabaseConnections: MAX_PROJECT_CONNECTIONS,
-      configs: serviceConfigs,
-      registry: metrics.registry,
+    running.push({ stop: surviveUnhandled(logger) });
+    const gatewayToken = await ensureServiceToken(database, "gateway", "standalone");
+    const serviceToken = await ensureServiceToken(database, "service", "standalone");
+    const peerToken = randomBytes(32).toString("hex");
+    const slots = Array.from({ length: environment.workers }, (_, index) => `worker-${index}`);
+    const workers = new Workers({
+      slots,
+      settingsOf: (slot) => ({
+        slot,
+        slots,
+        controlPlaneUrl,
+        gatewayToken,
+        serviceToken,
+        peerToken,
+        host: environment.host,
+        gatewayPort,
+        publicGatewayUrl,
+        baseDomains: [environment.baseDomain],
+        maxDatabaseConnections: Math.max(1, Math.floor(MAX_PROJECT_CONNECTIONS / slots.length)),
+        logLevel: environment.logLevel,
+      }),
+      drainMs: DRAIN_MS,
       logger,
     });
-    running.push({ stop: () => services.close() });
-
-    const gateway = createGateway({
-      configs: await configCache("gateway"),
-      localServices: services.local,
-      publicUrl: publicGatewayUrl,
-      baseDomains: [environment.baseDomain],
-      metrics,
-      logger,
-      ...(["debug", "info"].includes(environment.logLevel)
-        ? { accessLog: (lines: string) => process.stderr.write(lines) }
-        : {}),
-    });
-    running.push({ stop: () => gateway.drain(DRAIN_MS).then(() => gateway.close()) });
-    await gateway.listen(gatewayPort, environment.host).catch((cause: Error) => {
+    running.push({ stop: () => workers.stop() });
+    await workers.start().catch((cause: Error) => {
       throw new StartError(cause.message, { cause });
     });
 
@@ -152,7 +144,7 @@ async function startPostgres(environment: Environment, logger: Logger, onUnexpec
     return { url: environment.databaseUrl, address: host, stop: () => undefined };
   }
   const dataDir = `${environment.dataDir}/postgres`;
-  const port = environment.postgresPort || (await freePort("127.0.0.1"));
+  const port = environment.postgresPort || (await freePort(0, "127.0.0.1"));
   const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger, onUnexpectedExit });
   return { url, address: `127.0.0.1:${port}`, stop };
 }
@@ -181,12 +173,20 @@ async function createOwnerToken(database: Database, dataDir: string): Promise<st
   return token;
 }
 
-/** A port that was free a moment ago, for parts whose address others must know before they listen. */
-async function freePort(host: string): Promise<number> {
+/**
+ * A port that is free now, for parts whose address others must know before they listen. The serving processes share
+ * theirs, so that it must be made sure here that nobody else has it.
+ * @param wanted 0 takes any. @throws {StartError}
+ */
+async function freePort(wanted: number, host: string): Promise<number> {
   const server = createServer();
   await new Promise<void>((listening, failed) => {
     server.once("error", failed);
-    server.listen(0, host, listening);
+    server.listen({ port: wanted, host, exclusive: true }, listening);
+  }).catch((cause: NodeJS.ErrnoException) => {
+    const holder = cause.code === "EADDRINUSE" ? findPortHolder(wanted) : null;
+    const who = holder ? ` by ${JSON.stringify(holder.command)} (pid ${holder.pid})` : ` (${cause.code})`;
+    throw new StartError(`port ${wanted} on ${host} cannot be had${holder ? ": it is taken" : ""}${who}`, { cause });
   });
   const { port } = server.address() as { port: number };
   await new Promise((closed) => server.close(closed));

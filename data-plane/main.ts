@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
+import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createHttpHost } from "./http-host.ts";
 import { startServices } from "./running-services.ts";
@@ -34,15 +34,15 @@ async function start(environment: Environment): Promise<void> {
     registry,
     logger,
   });
-  // Without the control plane there is nothing to serve yet; afterwards it may go away.
-  await configs.ready;
-  const { port } = await host.listen(environment.SERVICE_PORT, environment.SUPALOVE_HOST);
-  logger.info({ port, services: environment.SUPALOVE_SERVICES }, "the services are ready");
-
   stopAtSignal(logger, async () => {
     await host.drain();
     host.close();
     await services.close();
     configs.close();
   });
+
+  // Without the control plane there is nothing to serve yet; afterwards it may go away.
+  if (!(await isThere(configs.ready))) return; // told to stop before
+  const { port } = await host.listen(environment.SERVICE_PORT, environment.SUPALOVE_HOST);
+  logger.info({ port, services: environment.SUPALOVE_SERVICES }, "the services are ready");
 }

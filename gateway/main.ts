@@ -1,7 +1,7 @@
 /** The gateway as a process of its own: every upstream is remote. Standalone runs it inside compose/ instead. */
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
-import { startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
+import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createGatewayMetrics } from "./metrics.ts";
 import { createGateway } from "./server.ts";
@@ -35,14 +35,14 @@ async function start(environment: Environment): Promise<void> {
     ...(environment.SUPALOVE_ACCESS_LOG && { accessLog: (lines: string) => void process.stdout.write(lines) }),
     logger,
   });
-  // Without the control plane there is nothing to serve yet; afterwards it may go away.
-  await configs.ready;
-  const { port } = await gateway.listen(environment.GATEWAY_PORT, environment.SUPALOVE_HOST);
-  logger.info({ port }, "the gateway is ready");
-
   stopAtSignal(logger, async () => {
     await gateway.drain();
     gateway.close();
     configs.close();
   });
+
+  // Without the control plane there is nothing to serve yet; afterwards it may go away.
+  if (!(await isThere(configs.ready))) return; // told to stop before
+  const { port } = await gateway.listen(environment.GATEWAY_PORT, environment.SUPALOVE_HOST);
+  logger.info({ port }, "the gateway is ready");
 }

@@ -61,8 +61,12 @@ export interface GatewayOptions {
 export interface Gateway {
   /** @param port 0 takes a free one. @throws When the port cannot be had. */
   listen(port: number, host: string): Promise<{ port: number }>;
-  /** Turns readiness red, takes no new connections and resolves when what is in flight is done, or after the deadline. */
-  drain(deadlineMs?: number): Promise<void>;
+  /**
+   * Turns readiness red, takes no new connections and resolves when what is in flight is done, or after the deadline.
+   * @param isReplaced Another gateway listens on the port: connections that clients keep open get a grace. Default: as
+   *   {@link GatewayOptions.sharePort}.
+   */
+  drain(deadlineMs?: number, isReplaced?: boolean): Promise<void>;
   /** Breaks every connection. */
   close(): void;
 }
@@ -160,13 +164,13 @@ class UwsGateway implements Gateway {
     return this.#listener.listen(port, host);
   }
 
-  async drain(deadlineMs = DRAIN_MS): Promise<void> {
+  async drain(deadlineMs = DRAIN_MS, isReplaced = this.#sharePort): Promise<void> {
     this.#draining = true;
     this.#listener.stop();
     await Promise.all([
       this.#inFlight.idle(deadlineMs),
       this.#sockets.drain(Math.min(SOCKET_SPREAD_MS, deadlineMs / 2)),
-      this.#sharePort ? delay(Math.min(KEEP_ALIVE_GRACE_MS, deadlineMs)) : undefined,
+      isReplaced ? delay(Math.min(KEEP_ALIVE_GRACE_MS, deadlineMs)) : undefined,
     ]);
     await this.#inFlight.idle(deadlineMs);
   }

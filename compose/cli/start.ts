@@ -1,4 +1,7 @@
 /** `supalove start`: the stack in this process until Ctrl-C, and what a newcomer reads when it is up. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { stopAtSignal } from "../../control-plane/client/process.ts";
 import type { Environment } from "../environment.ts";
 import { removeFirstRun } from "../local-instance.ts";
 import { type Standalone, StartError, startStandalone } from "../standalone.ts";
@@ -13,13 +16,16 @@ import {
 } from "./projects.ts";
 import { supabaseSnippet } from "./snippet.ts";
 
+/** After the start nobody waits for anything, and connections that it needed are about to close. */
+const SETTLED_MS = 5_000;
+
 /** Resolves when the stack has stopped. */
 export async function start(environment: Environment, options: { readonly json?: boolean }): Promise<void> {
   const startedAt = performance.now();
   const stack = await startStandalone(environment).catch((error: unknown) => {
     throw error instanceof StartError ? new CommandError(error.message, { cause: error }) : error;
   });
-  const stopped = stopOnSignal(stack);
+  const stopped = stopOnSignal(stack.stop);
   try {
     const firstProject = stack.owner ? await ensureFirstProject(stack, stack.owner.accessToken) : null;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
@@ -30,6 +36,7 @@ export async function start(environment: Environment, options: { readonly json?:
       console.log(describe(stack, environment, firstProject, seconds));
     }
     removeFirstRun(environment.dataDir);
+    if (firstProject) setTimeout(collectGarbage, SETTLED_MS).unref();
   } catch (error) {
     await stack.stop();
     throw error;
@@ -89,15 +96,18 @@ function describe(
   return `\n${parts.join("\n\n")}\n`;
 }
 
-/** The first signal stops cleanly; a second one, from somebody who will not wait, ends the process at once. */
-function stopOnSignal(stack: Standalone): Promise<void> {
+function stopOnSignal(stop: () => Promise<void>): Promise<void> {
   return new Promise((stopped, failed) => {
-    let stopping = false;
-    const onSignal = () => {
-      if (stopping) process.exit(130);
-      stopping = true;
-      stack.stop().then(stopped, failed);
-    };
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
+    stopAtSignal({ info: () => {}, error: (details, message) => console.error(message, details) }, () => {
+      const stopping = stop();
+      stopping.then(stopped, failed);
+      return stopping;
+    });
   });
+}
+
+/** What only the first start needs (hashing, migrations, the first project) would otherwise stay until memory is short. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
 }

@@ -68,20 +68,27 @@ export function createConfigSource<A extends Audience>(options: ConfigSourceOpti
     },
 
     async *follow(after, signal) {
-      const connecting = new AbortController();
-      const timer = setTimeout(() => connecting.abort(), idleTimeoutMs);
-      const response = await post(
-        FollowProjectConfigsDocument,
-        { after },
-        "text/event-stream",
-        AbortSignal.any([signal, connecting.signal]),
-      ).finally(() => clearTimeout(timer));
-      if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream"))
-        throw new ConfigUnavailable(`the control plane refused the feed: ${await reason(response)}`);
-      for await (const { event, data } of readServerSentEvents(response.body, idleTimeoutMs)) {
-        if (event === "complete") return;
-        if (event !== "next") continue;
-        yield dataOf(FollowProjectConfigsDocument, JSON.parse(data)).projectConfigs as ConfigChanges<A>;
+      const connection = new AbortController();
+      const end = () => connection.abort();
+      if (signal.aborted) end();
+      signal.addEventListener("abort", end, { once: true });
+      const timer = setTimeout(end, idleTimeoutMs);
+      try {
+        const response = await post(
+          FollowProjectConfigsDocument,
+          { after },
+          "text/event-stream",
+          connection.signal,
+        ).finally(() => clearTimeout(timer));
+        if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream"))
+          throw new ConfigUnavailable(`the control plane refused the feed: ${await reason(response)}`);
+        for await (const { event, data } of readServerSentEvents(response.body, idleTimeoutMs, signal)) {
+          if (event === "complete") return;
+          if (event !== "next") continue;
+          yield dataOf(FollowProjectConfigsDocument, JSON.parse(data)).projectConfigs as ConfigChanges<A>;
+        }
+      } finally {
+        signal.removeEventListener("abort", end);
       }
     },
   };

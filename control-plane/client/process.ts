@@ -13,25 +13,57 @@ export async function startProcess(start: () => Promise<void>): Promise<void> {
   }
 }
 
+/** Waits for what a stop may refuse. @returns False when it was refused: there is nothing left to start. */
+export function isThere(ready: Promise<unknown>): Promise<boolean> {
+  return ready.then(
+    () => true,
+    () => false,
+  );
+}
+
 export interface StopLogger {
   info(details: object, message: string): void;
   error(details: object, message: string): void;
 }
 
-/** The first SIGINT or SIGTERM stops in order; another one ends the process at once. */
+/** One press of Ctrl-C comes twice where npm stands in between: from the terminal and from npm. */
+const SAME_SIGNAL_MS = 1_000;
+/** Above every drain and whatever has to be closed after it. */
+const STOP_MS = 60_000;
+/** What is still open when everything has been closed was forgotten: it is told, and does not keep the process. */
+const LEFT_OPEN_MS = 1_000;
+
+/**
+ * The first SIGINT, SIGTERM or SIGHUP stops in order, whoever sends it, and the process ends with code 0; another one,
+ * from somebody who will not wait, ends it at once. Register it before anything is waited for.
+ */
 export function stopAtSignal(logger: StopLogger, stop: () => Promise<void>): void {
-  let stopping = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      logger.info({ signal }, "stopping");
-      stop().catch((error) => {
+  let stoppingSince: number | null = null;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stoppingSince !== null) {
+      if (performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
+    logger.info({ signal }, "stopping");
+    setTimeout(() => {
+      logger.error({ resources: process.getActiveResourcesInfo() }, "the process did not stop in time");
+      process.exit(1);
+    }, STOP_MS).unref();
+    stop()
+      .catch((error) => {
         logger.error({ err: error }, "stopping failed");
         process.exitCode = 1;
+      })
+      .finally(() => {
+        // Fires only while something keeps the event loop: else the process has ended before.
+        setTimeout(() => {
+          logger.error({ resources: process.getActiveResourcesInfo() }, "something was left open at the end");
+          process.exit();
+        }, LEFT_OPEN_MS).unref();
       });
-    });
-  }
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
 }
 
 type UnhandledKind = "rejection" | "event" | "exception";

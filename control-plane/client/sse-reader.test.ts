@@ -74,3 +74,18 @@ test("a reader that stops early cancels the stream", async () => {
   for await (const _event of readServerSentEvents(stream, 1000)) break;
   expect(isCancelled).toBe(true);
 });
+
+test("an abort ends the reading and cancels the stream, though nothing more comes", async () => {
+  let cancelled = false;
+  const silent = new ReadableStream<Uint8Array>({
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const stopping = new AbortController();
+  const events = readServerSentEvents(silent, 60_000, stopping.signal);
+  const next = events.next();
+  stopping.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect(cancelled).toBe(true);
+});

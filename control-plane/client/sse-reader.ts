@@ -16,14 +16,20 @@ export class StreamSilent extends Error {}
 /**
  * Yields each event with data. Ends when the stream ends; a caller that stops early cancels it.
  * @param idleTimeoutMs Longest silence; any byte ends it, a comment too.
+ * @param signal Ends the reading and cancels the stream. The signal that `fetch` was given does not do so for certain:
+ *   fetch holds on to it weakly, and once the garbage collector has been there an abort no longer reaches the connection.
  * @throws {StreamSilent} @throws what the stream throws.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export async function* readServerSentEvents(
   stream: ReadableStream<Uint8Array>,
   idleTimeoutMs: number,
+  signal?: AbortSignal,
 ): AsyncGenerator<ServerSentEvent> {
   const reader = stream.getReader();
+  const cancel = () => void reader.cancel().catch(() => undefined);
+  if (signal?.aborted) cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
   const decoder = new TextDecoder();
   let event = "message";
   let data: string[] = [];
@@ -44,6 +50,7 @@ export async function* readServerSentEvents(
       }
     }
   } finally {
+    signal?.removeEventListener("abort", cancel);
     await reader.cancel().catch(() => undefined);
   }
 }

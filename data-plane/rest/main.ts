@@ -1,6 +1,6 @@
 /** `npm run rest`: serves one database, configured by PostgREST's own environment names. */
 import { pino } from "pino";
-import { surviveUnhandled } from "../../control-plane/client/process.ts";
+import { stopAtSignal, surviveUnhandled } from "../../control-plane/client/process.ts";
 import { createProjectDatabases } from "../database/project-databases.ts";
 import { InvalidEnvironment, readEnvironment } from "./environment.ts";
 import { startStandalone } from "./standalone.ts";
@@ -8,18 +8,9 @@ import { startStandalone } from "./standalone.ts";
 try {
   const settings = readEnvironment(process.env);
   const running = await startStandalone({ settings, createDatabases: createProjectDatabases });
-  surviveUnhandled(pino());
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
-    running.close().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+  const logger = pino({ level: "warn" });
+  surviveUnhandled(logger);
+  stopAtSignal(logger, () => running.close());
   process.on("SIGUSR1", () => running.reload());
   process.on("SIGUSR2", () => running.reload());
 } catch (error) {

@@ -1,0 +1,99 @@
+/**
+ * One serving process of the standalone stack: the gateway, and the services that it calls directly. Its primary starts
+ * it, tells it everything over the channel between them, and replaces it when it ends or stands still.
+ */
+import { createConfigCache } from "../../control-plane/client/config-cache.ts";
+import { surviveUnhandled } from "../../control-plane/client/process.ts";
+import { createLogger } from "../../control-plane/logger.ts";
+import { RUNNABLE_SERVICES, startServices } from "../../data-plane/running-services.ts";
+import { createGatewayMetrics } from "../../gateway/metrics.ts";
+import { createGateway } from "../../gateway/server.ts";
+import { ALIVE_MS, type FromWorker, type ToWorker, type WorkerSettings } from "./messages.ts";
+
+const DRAIN_MS = 10_000;
+
+let stop: ((isReplaced: boolean) => Promise<void>) | null = null;
+
+process.on("message", (message: ToWorker) => {
+  switch (message.kind) {
+    case "start":
+      start(message.settings).then(
+        (stopServing) => {
+          stop = stopServing;
+        },
+        (error: Error) => {
+          console.error(error);
+          tell({ kind: "failed", message: error.message });
+          process.exit(1);
+        },
+      );
+      break;
+    case "peers":
+      break;
+    case "stop":
+      void end(message.isReplaced);
+      break;
+  }
+});
+// The primary is gone, and with it PostgreSQL and the control plane: there is nothing left to serve.
+process.on("disconnect", () => process.exit(0));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => tell({ kind: "leaving" }));
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+async function end(isReplaced: boolean): Promise<void> {
+  await stop?.(isReplaced).catch((error: unknown) => console.error(error));
+  process.exit(0);
+}
+
+async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) => Promise<void>> {
+  const logger = createLogger(settings.logLevel, (line) => process.stderr.write(line)).child({ worker: settings.slot });
+  const { controlPlaneUrl } = settings;
+  const serviceConfigs = createConfigCache({
+    controlPlaneUrl,
+    token: settings.serviceToken,
+    audience: "service",
+    logger,
+  });
+  const gatewayConfigs = createConfigCache({
+    controlPlaneUrl,
+    token: settings.gatewayToken,
+    audience: "gateway",
+    logger,
+  });
+  const metrics = createGatewayMetrics();
+  surviveUnhandled(logger, metrics.registry);
+  const services = await startServices({
+    services: RUNNABLE_SERVICES,
+    maxDatabaseConnections: settings.maxDatabaseConnections,
+    configs: serviceConfigs,
+    registry: metrics.registry,
+    logger,
+  });
+  const gateway = createGateway({
+    configs: gatewayConfigs,
+    localServices: services.local,
+    publicUrl: settings.publicGatewayUrl,
+    baseDomains: settings.baseDomains,
+    sharePort: true,
+    metrics,
+    logger,
+    ...(["debug", "info"].includes(settings.logLevel)
+      ? { accessLog: (lines: string) => void process.stderr.write(lines) }
+      : {}),
+  });
+  await gateway.listen(settings.gatewayPort, settings.host);
+  const alive = setInterval(() => tell({ kind: "alive" }), ALIVE_MS);
+  tell({ kind: "ready", peerOrigin: null });
+
+  return async (isReplaced) => {
+    await gateway.drain(DRAIN_MS, isReplaced);
+    gateway.close();
+    await services.close();
+    gatewayConfigs.close();
+    serviceConfigs.close();
+    clearInterval(alive);
+  };
+}

@@ -8,6 +8,7 @@ import type { Events } from "./events.ts";
 import type { HealthChecks } from "./health/health-checks.ts";
 import type { Logger } from "./logger.ts";
 import type { SettingsPolicy } from "./projects/settings.ts";
+import type { LoginResets } from "./provisioning/login-resets.ts";
 import type { Provisioner } from "./provisioning/provisioner.ts";
 import type { PublicUrls } from "./public-urls.ts";
 import type { Vault } from "./secrets/vault.ts";
@@ -27,6 +28,7 @@ export interface Services {
   /** What projects may set, and the defaults. */
   readonly settingsPolicy: SettingsPolicy;
   readonly provisioner: Provisioner;
+  readonly loginResets: LoginResets;
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;

@@ -17,6 +17,7 @@ import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { migrate } from "./migrations.ts";
 import { createSettingsPolicy } from "./projects/settings.ts";
+import { createLoginResets } from "./provisioning/login-resets.ts";
 import { createProvisioner, type ProvisionerOptions } from "./provisioning/provisioner.ts";
 import { createSharedRuntime } from "./provisioning/shared/shared-runtime.ts";
 import { createPublicUrls } from "./public-urls.ts";
@@ -112,6 +113,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
       await ensureCluster(services.database, services.vault, { ...firstCluster, address });
     }
     await services.provisioner.start();
+    services.loginResets.start();
   } catch (error) {
     await closeServices(services, events);
     throw error;
@@ -202,6 +204,7 @@ function createServices(
       settingsPolicy,
       upstreamsOf: options.upstreamsOf ?? allLocal,
     }),
+    loginResets: createLoginResets({ database, vault, clusters, logger }),
     provisioner: createProvisioner({ database, events, logger, runtimes: { shared }, ...options.provisioning }),
   };
 }
@@ -229,6 +232,7 @@ async function closeServices(services: Services, events: PostgresEvents): Promis
   await events.close();
   services.configSnapshots.close();
   await services.provisioner.stop();
+  await services.loginResets.stop();
   await services.passwords.close();
   await services.clusters.close();
   await services.configDatabase.close();

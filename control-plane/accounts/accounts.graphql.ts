@@ -6,6 +6,8 @@ import type { GraphqlContext } from "../context.ts";
 import { containsPattern, type Queryable } from "../database.ts";
 import { Conflict, Forbidden, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
+import { endAccess } from "../organizations/access-end.ts";
+import { listMemberships } from "../organizations/organization-table.ts";
 import { isUuid, requireInstanceOwner, requireSession } from "../permissions.ts";
 import { ACCOUNT_COLUMNS, type AccountRow, findAccount } from "./account-row.ts";
 import { checkNewPassword } from "./password-hashing.ts";
@@ -91,12 +93,19 @@ builder.mutationFields((t) => ({
     args: { accountId: t.arg.id() },
     resolve: async (_root, { accountId }, context) => {
       const account = await requireOther(context, accountId);
+      const { id, email } = account;
+      let resets = false;
       await context.database.transaction(async (tx) => {
-        await requireNotLastOwner(tx, account.id);
+        await requireNotLastOwner(tx, id);
+        for (const { organizationId, role } of await listMemberships(tx, id)) {
+          const ended = await endAccess(tx, context, { organizationId, accountId: id, email, from: role, to: null });
+          resets ||= ended;
+        }
         await tx.query("/* deleteAccount */ delete from accounts where id = $1", [account.id]);
         await recordAudit(tx, context, { action: "account.delete", details: { email: account.email } });
         await publishEvent(tx, { topic: "access", accountId: account.id });
       });
+      if (resets) await context.loginResets.settle();
       return account.id;
     },
   }),

@@ -42,16 +42,31 @@ export class FairQueue<Item> {
     return displaced;
   }
 
-  /** The first item of the holder whose turn it is; the holder then goes to the end of the line. */
-  shift(): Item | undefined {
-    const [next] = this.#queues;
-    if (!next) return undefined;
-    const [holder, items] = next;
-    const item = items.shift();
-    this.#queues.delete(holder);
-    if (items.length > 0) this.#queues.set(holder, items);
+  /**
+   * The first item of the holder whose turn it is; the holder then goes to the end of the line.
+   * @param mayGo False passes a holder over; he keeps his turn.
+   */
+  shift(mayGo: (holder: string) => boolean = () => true): Item | undefined {
+    for (const [holder, items] of this.#queues) {
+      if (!mayGo(holder)) continue;
+      const item = items.shift();
+      this.#queues.delete(holder);
+      if (items.length > 0) this.#queues.set(holder, items);
+      this.#size -= 1;
+      return item;
+    }
+    return undefined;
+  }
+
+  /** For an item that is not wanted any more. @returns False when it is not in the queue. */
+  remove(holder: string, item: Item): boolean {
+    const items = this.#queues.get(holder);
+    const index = items?.indexOf(item) ?? -1;
+    if (!items || index === -1) return false;
+    items.splice(index, 1);
+    if (items.length === 0) this.#queues.delete(holder);
     this.#size -= 1;
-    return item;
+    return true;
   }
 
   /** Empties the queue. */

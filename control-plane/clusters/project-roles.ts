@@ -74,9 +74,17 @@ export async function ensureProjectRoles(
 
 /** For when the tenant has given the services' login another password than the stored one; open sessions go on. */
 export async function setAuthenticatorPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
+  await setPassword(client, ref, projectAuthenticatorName(ref), password);
+}
+
+/** The same for the project's user. */
+export async function setUserPassword(client: pg.ClientBase, ref: string, password: string): Promise<void> {
+  await setPassword(client, ref, projectUserName(ref), password);
+}
+
+async function setPassword(client: pg.ClientBase, ref: string, role: string, password: string): Promise<void> {
   const verifier = await scramVerifier(password);
-  const authenticator = projectAuthenticatorName(ref);
-  await alterLogins(client, ref, `/* setAuthenticatorPassword */ alter role ${authenticator} password '${verifier}'`);
+  await alterLogins(client, ref, `/* setPassword */ alter role ${role} password '${verifier}'`);
 }
 
 /** How often another tenant may get in between with a grant to the role before the drop gives up. */

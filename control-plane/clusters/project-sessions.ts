@@ -1,6 +1,6 @@
 /** Sessions of a project's logins: ended for good, for a moment, or because they are in the way of a change. */
 import pg from "pg";
-import { projectDatabaseName } from "./names.ts";
+import { projectAuthenticatorName, projectDatabaseName, projectUserName } from "./names.ts";
 
 const TERMINATE_TIMEOUT_MS = 10_000;
 const LOCK_NOT_AVAILABLE = "55P03";
@@ -12,10 +12,16 @@ const ALTER_ATTEMPTS = 5;
  * transaction of his that did so holds the role: after two seconds his sessions are ended. @throws the statements' error.
  */
 export async function alterLogins(client: pg.ClientBase, ref: string, statements: string): Promise<void> {
+  const logins = [projectUserName(ref), projectAuthenticatorName(ref)].map((name) => `'${name}'`).join(", ");
   for (let attempt = 1; ; attempt += 1) {
     try {
+      // ALTER ROLE gives up when somebody else is faster; a row lock waits for its turn, and then everybody else gives up.
       // Several statements in one simple query are one transaction, so the limit is gone behind it.
-      await client.query(`set local lock_timeout = '2s'; ${statements}`);
+      await client.query(
+        `set local lock_timeout = '2s';
+         /* alterLogins: turn */ select from pg_authid where rolname in (${logins}) order by rolname for update;
+         ${statements}`,
+      );
       return;
     } catch (error) {
       const code = error instanceof pg.DatabaseError ? error.code : undefined;

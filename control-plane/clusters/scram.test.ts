@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { scramVerifier } from "./scram.ts";
+import { isVerifierOf, scramVerifier } from "./scram.ts";
 
 test("a verifier is what PostgreSQL itself stores for the password and salt", async () => {
   // From pg_authid after `create role x password 'test-password'`.
@@ -19,3 +19,10 @@ test.each(["short", "with a tab\t in it", "pässwörter", ""])(
     await expect(scramVerifier(password)).rejects.toThrow(TypeError);
   },
 );
+
+test("a verifier is recognized by its password alone", async () => {
+  const verifier = await scramVerifier("test-password");
+  expect(await isVerifierOf(verifier, "test-password")).toBe(true);
+  expect(await isVerifierOf(verifier, "other-password")).toBe(false);
+  expect(await isVerifierOf("", "test-password")).toBe(false);
+});

@@ -20,3 +20,9 @@ export async function scramVerifier(password: string, salt: Buffer = randomBytes
   const serverKey = hmac("Server Key").toString("base64");
   return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString("base64")}$${storedKey}:${serverKey}`;
 }
+
+/** Whether a stored verifier was made of this password, with the iterations that {@link scramVerifier} takes. */
+export async function isVerifierOf(verifier: string, password: string): Promise<boolean> {
+  const salt = /^SCRAM-SHA-256\$4096:([A-Za-z0-9+/=]+)\$/.exec(verifier)?.[1];
+  return salt !== undefined && (await scramVerifier(password, Buffer.from(salt, "base64"))) === verifier;
+}

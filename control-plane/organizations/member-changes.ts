@@ -4,6 +4,7 @@ import type { Queryable } from "../database.ts";
 import { Conflict, Forbidden, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import { type OrganizationRow, type Role, requireOrganization, roleAllows } from "../permissions.ts";
+import { endAccess } from "./access-end.ts";
 import { countOwners, findMember, lockOrganization, type MemberRow } from "./organization-table.ts";
 
 /** Authorizes a change that gives `role`: admins give roles up to their own, owners give any. */
@@ -21,7 +22,7 @@ export async function requireMayGive(
 
 /**
  * Changes or removes one member in a transaction: `change` runs when nothing forbids it. The member's open
- * subscriptions are told to authorize again.
+ * subscriptions are told to authorize again, and what the role let him keep is taken back.
  * @param newRole Null removes the member. Members may always remove themselves.
  */
 export async function changeMember(
@@ -38,7 +39,8 @@ export async function changeMember(
     organizationId,
     leaves ? "organization.read" : "members.manage",
   );
-  return context.database.transaction(async (tx) => {
+  let resets = false;
+  const changed = await context.database.transaction(async (tx) => {
     await lockOrganization(tx, organization.id);
     const member = await findMember(tx, organization.id, accountId);
     if (!member) throw new NotFound("member");
@@ -50,7 +52,11 @@ export async function changeMember(
       throw new Conflict("this is the last owner: make somebody else an owner first");
     }
     await change(tx, member);
+    const { email, role: from } = member;
+    resets = await endAccess(tx, context, { organizationId, accountId, email, from, to: newRole });
     await publishEvent(tx, { topic: "access", accountId });
     return member;
   });
+  if (resets) await context.loginResets.settle();
+  return changed;
 }

@@ -52,6 +52,18 @@ export async function countOrganizations(db: Queryable, search: string | null): 
   return row?.count ?? 0;
 }
 
+/** Of one account, in the order of the organizations' ids. */
+export async function listMemberships(
+  db: Queryable,
+  accountId: string,
+): Promise<{ readonly organizationId: string; readonly role: Role }[]> {
+  return db.query(
+    `/* listMemberships */ select organization_id as "organizationId", role from memberships
+     where account_id = $1 order by organization_id`,
+    [accountId],
+  );
+}
+
 export async function countOwnedOrganizations(db: Queryable, accountId: string): Promise<number> {
   const [row] = await db.query<{ count: number }>(
     "/* countOwnedOrganizations */ select count(*) from memberships where account_id = $1 and role = 'owner'",

@@ -46,12 +46,20 @@ export interface SqlTarget {
   readonly ref: string;
   /** Of the project's user. */
   readonly password: string;
+  /** Makes the stored password the login's again when the server refuses it: any script can change it. Then there is one more try. */
+  readonly restorePassword: () => Promise<void>;
+  /**
+   * Called when the session is open, before anything runs; throws when the caller may not run it any more. Whoever loses
+   * the right has the sessions ended that are open then, so no run slips through between asking and connecting.
+   */
+  readonly confirm: () => Promise<unknown>;
 }
 
 /** Ends one backend of a project, by a connection that may. */
 export type SignalBackend = (pid: number, signal: "cancel" | "terminate") => Promise<void>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
+const WRONG_PASSWORD = "28P01";
 /** After a cancel was asked for; then the connection is ended. */
 const CANCEL_GRACE_MS = 2_000;
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
@@ -78,14 +86,11 @@ export async function runSql(
   signal: AbortSignal,
 ): Promise<SqlOutcome> {
   const startedAt = performance.now();
-  const client = createClient(sessionConfig(target, run));
+  const client = await connect(target, run);
   const notices: string[] = [];
   client.on("notice", ({ severity, message }) => {
     if (notices.length < MAX_NOTICES)
       notices.push(`${severity ?? "NOTICE"}: ${(message ?? "").slice(0, MAX_NOTICE_CHARACTERS)}`);
-  });
-  await client.connect().catch((cause: unknown) => {
-    throw new Conflict(`the project's database cannot be reached: ${connectFailure(cause)}`);
   });
   const stop = createStop(client, signalBackend);
   const deadline = setTimeout(() => stop("the statement ran longer than its time limit"), run.timeoutMs);
@@ -95,6 +100,7 @@ export async function runSql(
     const budget = new ResultBudget(run.maxRows, run.maxBytes, MAX_DISCARDED_BYTES);
     const onOverflow = () => stop(FAR_TOO_LARGE);
     limitReceivedBytes(client, run.maxBytes + MAX_DISCARDED_BYTES + PROTOCOL_BYTES, onOverflow);
+    await target.confirm();
     if (signal.aborted) throw stoppedBy(run.script, "the run was cancelled");
     const results = await (run.readOnly ? runReadOnly : runScript)(client, run.script, budget, onOverflow).catch(
       (error) => {
@@ -115,6 +121,25 @@ export async function runSql(
     clearTimeout(deadline); // only now: the end waits for the server as well
     stop.finish();
   }
+}
+
+/** @throws {Conflict} when the database cannot be reached now. */
+async function connect(target: SqlTarget, run: SqlRun): Promise<pg.Client> {
+  try {
+    return await openSession(target, run).catch(async (cause: unknown) => {
+      if (!(cause instanceof pg.DatabaseError) || cause.code !== WRONG_PASSWORD) throw cause;
+      await target.restorePassword();
+      return openSession(target, run);
+    });
+  } catch (cause) {
+    throw new Conflict(`the project's database cannot be reached: ${connectFailure(cause)}`);
+  }
+}
+
+async function openSession(target: SqlTarget, run: SqlRun): Promise<pg.Client> {
+  const client = createClient(sessionConfig(target, run));
+  await client.connect();
+  return client;
 }
 
 /** The whole script in one message: one implicit transaction, unless it has transaction commands of its own. */

@@ -35,6 +35,8 @@ test("a run ends at its time limit though the server has fallen silent and takes
     address: { host: "127.0.0.1", port: way.port, ssl: false },
     ref: project.ref,
     password: password ?? "",
+    restorePassword: async () => {},
+    confirm: async () => {},
   };
   const running = runSql(target, run, () => new Promise(() => {}), new AbortController().signal);
   way.muteAfterQuery();

@@ -3,9 +3,10 @@ import { createHash, randomUUID } from "node:crypto";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
+import { setUserPassword } from "../clusters/project-roles.ts";
 import type { GraphqlContext } from "../context.ts";
 import { Conflict, InvalidInput } from "../errors.ts";
-import { isUuid, requireProject } from "../permissions.ts";
+import { isUuid, requireAccount, requireProject } from "../permissions.ts";
 import { runningOn } from "../projects/running-project.ts";
 import { applicationName, runSql, type SignalBackend, type SqlOutcome, type SqlRole } from "./run-sql.ts";
 import type { StatementResult } from "./script-query.ts";
@@ -140,8 +141,16 @@ builder.mutationFields((t) => ({
           sha256: createHash("sha256").update(run.script).digest("hex"),
         },
       });
-      const target = { address, ref, password };
-      const giveBack = context.sqlRuns.take(ref);
+      const target = {
+        address,
+        ref,
+        password,
+        restorePassword: () =>
+          context.clusters.withAdmin(clusterId, (client) => setUserPassword(client, ref, password)),
+        confirm: async () => runningOn(await requireProject(context, ref, "sql.run")),
+      };
+      const { accountId } = requireAccount(context);
+      const giveBack = await context.sqlRuns.take({ organizationId, accountId }, context.request.signal);
       try {
         const outcome = await runSql(target, run, signalsTo(context, clusterId, ref), context.request.signal);
         return { ...outcome, executionId: run.executionId };

@@ -36,9 +36,9 @@ export async function ensureProjectSecrets(
   const fresh: ProjectSecrets = {
     POSTGRES_DB: projectDatabaseName(ref),
     POSTGRES_USER: projectUserName(ref),
-    POSTGRES_PASSWORD: databasePassword(),
+    POSTGRES_PASSWORD: newDatabasePassword(),
     AUTHENTICATOR_USER: projectAuthenticatorName(ref),
-    AUTHENTICATOR_PASSWORD: databasePassword(),
+    AUTHENTICATOR_PASSWORD: newDatabasePassword(),
     ADMIN_EMAIL: existing.get("ADMIN_EMAIL") ?? (await findAdminEmail(tx, ref)),
     ADMIN_TEMP_PASSWORD: generatePassword(),
   };
@@ -59,7 +59,8 @@ export async function readProjectSecrets(db: Queryable, vault: Vault, ref: strin
   return Object.fromEntries(all) as ProjectSecrets;
 }
 
-function databasePassword(): string {
+/** Random, and in need of no escaping in a URL. */
+export function newDatabasePassword(): string {
   return randomBytes(DATABASE_PASSWORD_BYTES).toString("base64url");
 }
 

@@ -2,10 +2,13 @@
 import type { Exchange } from "./exchange.ts";
 import type { TrustedHops } from "./forwarded.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import { mergeMetrics, type Peers } from "./peers.ts";
 
 export interface EndpointOptions {
   readonly isReady: () => boolean;
   readonly metrics: GatewayMetrics;
+  /** Their metrics are told together with the own ones. */
+  readonly peers: Peers | null;
   /** Clients that may read the metrics. */
   readonly metricsReaders: TrustedHops;
 }
@@ -34,8 +37,11 @@ function mayReadMetrics(options: EndpointOptions, exchange: Exchange): boolean {
 
 function answerMetrics(options: EndpointOptions, exchange: Exchange): void {
   const { registry } = options.metrics;
-  registry.metrics().then(
-    (text) => exchange.answer(200, "200 OK", ["content-type", registry.contentType], text),
+  Promise.all([registry.metrics(), options.peers?.metrics() ?? []]).then(
+    ([own, others]) => {
+      const text = others.length === 0 ? own : mergeMetrics([own, ...others]);
+      exchange.answer(200, "200 OK", ["content-type", registry.contentType], text);
+    },
     () => exchange.reject("internal_error"),
   );
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ProjectUsage, TokenBuckets } from "./limits.ts";
+import { ProjectUsage, shareOf, TokenBuckets } from "./limits.ts";
 import { snapshot } from "./snapshot.fixture.ts";
 
 test("a bucket lets its burst pass, then its rate", () => {
@@ -43,4 +43,16 @@ test("a project whose limit is zero is still told when to come again", () => {
   expect(usage.admit(limits, "rest", 0)).toBe(true);
   expect(usage.admit(limits, "rest", 0)).toBe(false);
   expect(usage.budget(limits, "rest").retryAfterSeconds).toBe(10);
+});
+
+test("several processes together grant no more than a project's limits, and each something", () => {
+  const limits = { ...snapshot().limits, requestsPerSecond: 10, requestBurst: 20, concurrentRequests: 8, sockets: 1 };
+  expect(shareOf(limits, 1)).toBe(limits);
+  expect(shareOf(limits, 4)).toMatchObject({
+    requestsPerSecond: 2.5,
+    requestBurst: 5,
+    concurrentRequests: 2,
+    sockets: 1,
+    maxBodyBytes: limits.maxBodyBytes,
+  });
 });

@@ -64,6 +64,22 @@ export class ProjectUsage {
   }
 }
 
+/**
+ * Each of several processes grants its part: clients' connections are spread over them by the system, evenly when there
+ * are many. A project never gets more than its limits; over a single connection it gets less.
+ */
+export function shareOf(limits: ProjectLimits, processes: number): ProjectLimits {
+  if (processes === 1) return limits;
+  const part = (count: number) => Math.max(1, Math.ceil(count / processes));
+  return {
+    ...limits,
+    requestsPerSecond: limits.requestsPerSecond / processes,
+    requestBurst: part(limits.requestBurst),
+    concurrentRequests: part(limits.concurrentRequests),
+    sockets: part(limits.sockets),
+  };
+}
+
 function rateOf(limits: ProjectLimits, routeClass: RouteClass): { perSecond: number; burst: number } {
   const share = SHARE[routeClass];
   return {

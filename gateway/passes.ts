@@ -228,16 +228,16 @@ type Verdict =
 /** State, route, key and limits, in this order: who has no key learns nothing of the project's load. */
 function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch, nowMs: number): Verdict {
   if (tenant === null) return { kind: "reject", code: "project_not_found" };
-  const { snapshot, usage } = tenant;
+  const { snapshot, usage, limits } = tenant;
   if (snapshot.state !== "active") return { kind: "reject", code: `project_${snapshot.state}` };
   if (route.kind === "reject") return route;
   const decision = decideCredentials(snapshot, tenant.keys, route, request);
   if (decision.kind === "reject") return decision;
-  if (!usage.admit(snapshot.limits, route.routeClass, nowMs)) {
-    const headers = budgetHeaders(usage.budget(snapshot.limits, route.routeClass));
+  if (!usage.admit(limits, route.routeClass, nowMs)) {
+    const headers = budgetHeaders(usage.budget(limits, route.routeClass));
     return { kind: "reject", code: "over_request_rate_limit", headers };
   }
-  if (usage.requestsInFlight >= snapshot.limits.concurrentRequests) {
+  if (usage.requestsInFlight >= limits.concurrentRequests) {
     return { kind: "reject", code: "too_many_concurrent_requests", headers: ["retry-after", "1"] };
   }
   return { kind: "admit", tenant, route, credentials: decision.credentials, key: decision.key };

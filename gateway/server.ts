@@ -18,6 +18,7 @@ import { createLocalUpstream } from "./local-upstream.ts";
 import type { Logger } from "./logger.ts";
 import { createGatewayMetrics, type GatewayMetrics } from "./metrics.ts";
 import { createPasses, type Passes } from "./passes.ts";
+import { handOverTo, type Peers } from "./peers.ts";
 import { UpstreamClient } from "./proxy/client.ts";
 import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
@@ -48,6 +49,8 @@ export interface GatewayOptions {
   readonly tls?: TlsOptions;
   /** Share the port with other gateways on this machine; else a port in use is an error. */
   readonly sharePort?: boolean;
+  /** Other gateways on this port, with services in their processes; they know the same `serviceToken`. */
+  readonly peers?: Peers;
   /** Projects whose budgets are remembered at once. */
   readonly tenantCapacity?: number;
   readonly logger: Logger;
@@ -124,11 +127,13 @@ class UwsGateway implements Gateway {
     });
     const upstreamOf = (snapshot: GatewaySnapshot, service: ServiceName): Upstream => {
       const upstream = snapshot.upstreams[service];
-      return upstream.kind === "local" ? local : remote(upstream.origin);
+      if (upstream.kind === "http") return remote(upstream.origin);
+      const owner = options.peers?.ownerOf(snapshot.projectRef) ?? null;
+      return owner === null ? local : handOverTo(owner, remote);
     };
     this.#passes = createPasses({
       configs: options.configs,
-      tenants: new Tenants(options.tenantCapacity ?? 20_000),
+      tenants: new Tenants(options.tenantCapacity ?? 20_000, options.peers?.count ?? 1),
       hosts: {
         baseDomains: options.baseDomains.map((domain) => domain.toLowerCase()),
         ownHosts: [new URL(options.publicUrl).hostname, ...(options.ownHosts ?? []).map((host) => host.toLowerCase())],
@@ -138,6 +143,7 @@ class UwsGateway implements Gateway {
       gatewayEndpoint: createGatewayEndpoint({
         isReady: () => !this.#draining,
         metrics: this.#metrics,
+        peers: options.peers ?? null,
         metricsReaders: new TrustedHops(options.metricsReaders ?? ["127.0.0.0/8", "::1"]),
       }),
       logger,

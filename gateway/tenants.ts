@@ -2,6 +2,7 @@
 import { LRUCache } from "lru-cache";
 import {
   type GatewaySnapshot,
+  type ProjectLimits,
   type ProjectRef,
   SERVICES,
   type ServiceName,
@@ -10,13 +11,15 @@ import {
 import { KeyRing } from "./api-key.ts";
 import { Breaker } from "./breaker.ts";
 import { CorsPolicy, OPEN_CORS } from "./cors.ts";
-import { ProjectUsage } from "./limits.ts";
+import { ProjectUsage, shareOf } from "./limits.ts";
 
 /** A project as this gateway sees it, derived from one snapshot. */
 export interface Tenant {
   readonly snapshot: GatewaySnapshot;
   readonly keys: KeyRing;
   readonly cors: CorsPolicy;
+  /** This process's share of the snapshot's. */
+  readonly limits: ProjectLimits;
   /** Carried over from snapshot to snapshot. */
   readonly usage: ProjectUsage;
   readonly breakers: Breakers;
@@ -68,8 +71,14 @@ function isSamePlace(left: UpstreamPlace, right: UpstreamPlace): boolean {
 export class Tenants {
   readonly #byRef: LRUCache<ProjectRef, Tenant>;
 
-  /** @param capacity Projects remembered; one that is forgotten starts with fresh budgets. */
-  constructor(capacity: number) {
+  readonly #processes: number;
+
+  /**
+   * @param capacity Projects remembered; one that is forgotten starts with fresh budgets.
+   * @param processes How many processes count requests of the same projects.
+   */
+  constructor(capacity: number, processes = 1) {
+    this.#processes = processes;
     this.#byRef = new LRUCache({ max: capacity });
   }
 
@@ -81,6 +90,7 @@ export class Tenants {
       snapshot,
       keys: new KeyRing(snapshot.apiKeys),
       cors: snapshot.corsOrigins.includes("*") ? OPEN_CORS : new CorsPolicy(snapshot.corsOrigins),
+      limits: shareOf(snapshot.limits, this.#processes),
       usage: known?.usage ?? new ProjectUsage(),
       breakers: known?.breakers.carriedOver(known.snapshot.upstreams, snapshot.upstreams) ?? new Breakers(),
     };

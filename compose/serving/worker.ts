@@ -2,16 +2,22 @@
  * One serving process of the standalone stack: the gateway, and the services that it calls directly. Its primary starts
  * it, tells it everything over the channel between them, and replaces it when it ends or stands still.
  */
+
+import { Gauge } from "prom-client";
 import { createConfigCache } from "../../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../../control-plane/client/process.ts";
 import { createLogger } from "../../control-plane/logger.ts";
+import { createHttpHost } from "../../data-plane/http-host.ts";
 import { RUNNABLE_SERVICES, startServices } from "../../data-plane/running-services.ts";
 import { createGatewayMetrics } from "../../gateway/metrics.ts";
 import { createGateway } from "../../gateway/server.ts";
 import { ALIVE_MS, type FromWorker, type ToWorker, type WorkerSettings } from "./messages.ts";
+import { ServingPeers } from "./peers.ts";
 
 const DRAIN_MS = 10_000;
 
+let peers: ServingPeers | null = null;
+let replacements = 0;
 let stop: ((isReplaced: boolean) => Promise<void>) | null = null;
 
 process.on("message", (message: ToWorker) => {
@@ -29,6 +35,8 @@ process.on("message", (message: ToWorker) => {
       );
       break;
     case "peers":
+      peers?.update(message.origins);
+      replacements = message.replacements;
       break;
     case "stop":
       void end(message.isReplaced);
@@ -72,9 +80,23 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
     registry: metrics.registry,
     logger,
   });
+  const isAlone = settings.slots.length === 1;
+  if (!isAlone) {
+    peers = new ServingPeers(settings.slot, settings.slots);
+    metrics.registry.setDefaultLabels({ worker: settings.slot });
+  }
+  new Gauge({
+    name: "supalove_serving_processes_replaced",
+    help: "Serving processes that were replaced since the start, whether they died, stood still or were told to end.",
+    registers: isAlone || settings.slot === settings.slots[0] ? [metrics.registry] : [],
+    collect() {
+      this.set(replacements);
+    },
+  });
   const gateway = createGateway({
     configs: gatewayConfigs,
     localServices: services.local,
+    ...(peers && { peers, serviceToken: settings.peerToken }),
     publicUrl: settings.publicGatewayUrl,
     baseDomains: settings.baseDomains,
     sharePort: true,
@@ -84,13 +106,23 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
       ? { accessLog: (lines: string) => void process.stderr.write(lines) }
       : {}),
   });
+  // What the others hand over: they have judged it, it goes to the services.
+  const host = createHttpHost({
+    services: services.local,
+    serviceToken: settings.peerToken,
+    isReady: () => true,
+    registry: metrics.registry,
+    logger,
+  });
+  const peerOrigin = isAlone ? null : `http://127.0.0.1:${(await host.listen(0, "127.0.0.1")).port}`;
   await gateway.listen(settings.gatewayPort, settings.host);
   const alive = setInterval(() => tell({ kind: "alive" }), ALIVE_MS);
-  tell({ kind: "ready", peerOrigin: null });
+  tell({ kind: "ready", peerOrigin });
 
   return async (isReplaced) => {
-    await gateway.drain(DRAIN_MS, isReplaced);
+    await Promise.all([gateway.drain(DRAIN_MS, isReplaced), host.drain(DRAIN_MS)]);
     gateway.close();
+    host.close();
     await services.close();
     gatewayConfigs.close();
     serviceConfigs.close();

@@ -131,7 +131,9 @@ export class Workers {
 
   #tellPeers(): void {
     const origins: Record<string, string> = {};
-    for (const { slot, current } of this.#places) if (current?.peerOrigin) origins[slot] = current.peerOrigin;
+    // The newest that serves: one that is leaving serves until its replacement does.
+    for (const { slot, processes } of this.#places)
+      for (const { peerOrigin } of processes) if (peerOrigin !== null) origins[slot] = peerOrigin;
     for (const { processes } of this.#places)
       for (const worker of processes) worker.tellPeers(origins, this.#replacements);
   }

@@ -112,7 +112,7 @@ export class SocketProxy {
     if (this.#draining) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
     else if (!route.socket) exchange.reject("upgrade_refused");
     else if (upstream.kind === "local") exchange.reject("service_not_available");
-    else if (tenant.usage.sockets >= tenant.snapshot.limits.sockets) exchange.reject("too_many_sockets");
+    else if (tenant.usage.sockets >= tenant.limits.sockets) exchange.reject("too_many_sockets");
     else {
       // Counted from here on: handshakes under way are sockets too.
       tenant.usage.sockets += 1;

@@ -10,6 +10,8 @@ import {
   temporaryDataDir,
 } from "../harness/standalone.ts";
 
+/** Enough of them that hardly ever all belong to one process. */
+const PROJECTS = ["one", "two", "three", "four"];
 const WITHIN = { timeout: 20_000, interval: 50 };
 
 describe("with two serving processes", () => {
@@ -19,7 +21,7 @@ describe("with two serving processes", () => {
 
   beforeAll(async () => {
     stack = await startStack(dataDir, { SUPALOVE_WORKERS: "2" });
-    projects = [await createProject(dataDir, "one"), await createProject(dataDir, "two")];
+    projects = await Promise.all(PROJECTS.map((name) => createProject(dataDir, name)));
   });
   afterAll(async () => {
     await stack?.stop();
@@ -39,6 +41,20 @@ describe("with two serving processes", () => {
       expect(workers()).toHaveLength(2);
       for (let turn = 0; turn < 4; turn++) for (const project of projects) expect(await ask(project)).toBe(200);
     }, WITHIN);
+
+  test("each project is served by one of them, wherever its requests come in, and their metrics are told together", async () => {
+    for (let turn = 0; turn < 4; turn++)
+      for (const { url, anonKey } of projects) {
+        const headers = { apikey: anonKey, connection: "close" };
+        expect((await fetch(`${url}/rest/v1/none`, { headers })).status).toBe(404);
+      }
+    const origin = new URL(projects[0]?.url ?? "").origin;
+    const text = await (await fetch(`${origin}/metrics`)).text();
+    const pools = [...text.matchAll(/^supalove_database_pools\{worker="worker-\d"\} (\d+)$/gm)];
+    expect(pools).toHaveLength(2);
+    expect(pools.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(PROJECTS.length);
+    expect(text.match(/^# TYPE supalove_database_pools /gm)).toHaveLength(1);
+  });
 
   test("one that is killed is replaced", async () => {
     await allServe();

@@ -1,6 +1,7 @@
 /** The multi-tenant services of this process, by project: what the gateway calls for a local upstream, and the HTTP host. */
 import type { ProjectRef, ServiceName, ServiceSnapshot } from "../control-plane/client/config-snapshot.ts";
 import { probePathOf } from "../control-plane/client/service-probe.ts";
+import { RoleTokenReader } from "./role-token.ts";
 import type { Service, ServiceRequest, ServiceResponse } from "./service.ts";
 
 /** The part of the config cache that is needed here. */
@@ -45,6 +46,7 @@ export function createLocalServices(options: {
   readonly services: Partial<Readonly<Record<ServiceName, ProbedService>>>;
 }): LocalServices {
   const { configs, services } = options;
+  const roleTokens = new RoleTokenReader(Date.now);
 
   async function load(ref: ProjectRef): Promise<ServiceSnapshot | null> {
     try {
@@ -64,7 +66,7 @@ export function createLocalServices(options: {
       if (snapshot === null) throw new LocalServiceError("project_not_found");
       if (snapshot.state !== "active") throw new LocalServiceError(`project_${snapshot.state}`);
       if (request.path === probePathOf(service)) return answerProbe(request, () => running.probe(snapshot));
-      return running.handle(request, snapshot);
+      return running.handle(roleTokens.read(request, snapshot), snapshot);
     },
   };
 }

@@ -22,8 +22,23 @@ export interface ServiceRequest {
   /** Address of the client as the gateway trusts it. */
   readonly clientAddress: string;
   readonly requestId: string;
+  /**
+   * The JWT in `apikey` and `authorization` when the client came with an opaque key. It is the installation's own:
+   * nothing that a tenant can read (SQL, answers, logs) may hold it; see {@link clientHeaders}.
+   */
+  readonly roleToken?: string;
   /** Aborted when the client goes away or the gateway's timeout for the service has passed. Made on first use. */
   readonly signal: AbortSignal;
+}
+
+/** The headers of a request without those that the client has not sent: what may be shown to the project's own code. */
+export function clientHeaders({
+  headers,
+  roleToken,
+}: Pick<ServiceRequest, "headers" | "roleToken">): Readonly<Record<string, string>> {
+  if (roleToken === undefined) return headers;
+  const shown = Object.entries(headers).filter(([, value]) => !value.includes(roleToken));
+  return Object.assign(Object.create(null), Object.fromEntries(shown));
 }
 
 /** A body is read once: either whole or as a stream. */

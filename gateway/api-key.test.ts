@@ -163,6 +163,9 @@ describe("a revoked key", () => {
       token,
       sibling,
       `${token}=`,
+      `${token.slice(0, -2)}+${token.slice(-1)}`,
+      `${token.slice(0, -2)}%${token.slice(-2)}`,
+      `\u00a0${token}`,
       `${token.slice(0, -1)}%${signature.charCodeAt(42).toString(16)}`,
     ]) {
       const decision = decide("/storage/v1/object/a", { authorization: `Bearer ${spelling}` }, project);
@@ -170,9 +173,27 @@ describe("a revoked key", () => {
     }
   });
 
+  test("is hashed once a snapshot however often its bearer asks, and so is every other token", () => {
+    const ring = new KeyRing([keyEntry(SERVICE_JWT, "service_role", { revoked: true })]);
+    expect([ring.holdsRevokedToken(USER_JWT), ring.holdsRevokedToken(USER_JWT)]).toEqual([false, false]);
+    const started = performance.now();
+    const long = `Bearer ${"a".repeat(30_000)}`; // a reader that goes back over it at each character takes seconds
+    for (let count = 0; count < 100; count++) ring.holdsRevokedToken(`${long}${count}`);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
   test("leaves the project's other keys alone", () => {
     expect(decide("/rest/v1/todos", { apikey: ANON_JWT }, revoked)).toMatchObject({ kind: "pass" });
   });
+});
+
+test.each(["apikey", "authorization"])("what the gateway says in place of an opaque key is refused as %s", (name) => {
+  for (const token of Object.values(ROLE_TOKENS)) {
+    for (const value of [token, `Bearer ${token}`, `x ${token} y`]) {
+      const sent = { apikey: PUBLISHABLE, [name]: value };
+      expect(decide("/rest/v1/todos", sent)).toEqual({ kind: "reject", code: "api_key_invalid" });
+    }
+  }
 });
 
 test("a key ring remembers only keys that are listed, so that it cannot be filled from outside", () => {

@@ -1,10 +1,15 @@
 /** What a request may do by its API key, and what its credentials become towards the service. Pure but for a memo. */
 import { hash } from "node:crypto";
-import type { ApiKeyEntry, GatewaySnapshot } from "../control-plane/client/config-snapshot.ts";
+import { LRUCache } from "lru-cache";
+import type { ApiKeyEntry, GatewaySnapshot, RoleTokens } from "../control-plane/client/config-snapshot.ts";
+import { hashJwt, readJwt, tokensIn } from "../control-plane/client/jwt.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import type { ProxyRoute } from "./route.ts";
 
 const NONE: ReadonlySet<string> = new Set();
+/** Of one project. */
+const MAX_CLEARED = 1_000;
+const MAX_CLEARED_CHARACTERS = 500_000;
 
 /** The keys of one snapshot by their hash. */
 export class KeyRing {
@@ -12,16 +17,21 @@ export class KeyRing {
   /** Texts of listed keys seen so far, so that a known key costs no hash. Cannot outgrow the list. */
   readonly #seen = new Map<string, ApiKeyEntry>();
   readonly #revokedLegacy: ReadonlySet<string>;
+  /** Values in which no revoked token was found: most requests come with one of a few tokens. */
+  readonly #cleared: LRUCache<string, true> | null;
 
   constructor(keys: readonly ApiKeyEntry[]) {
     this.#byHash = new Map(keys.map((key) => [key.hash, key]));
     const revoked = keys.filter((key) => key.revoked && key.kind === "legacy");
     this.#revokedLegacy = revoked.length === 0 ? NONE : new Set(revoked.map((key) => key.hash));
-  }
-
-  /** False: {@link isRevokedToken} need not be asked. */
-  get hasRevokedTokens(): boolean {
-    return this.#revokedLegacy.size > 0;
+    this.#cleared =
+      revoked.length === 0
+        ? null
+        : new LRUCache({
+            max: MAX_CLEARED,
+            maxSize: MAX_CLEARED_CHARACTERS,
+            sizeCalculation: (_true, key) => key.length,
+          });
   }
 
   /**
@@ -38,17 +48,15 @@ export class KeyRing {
   }
 
   /**
-   * Whether a token is a revoked legacy key. Its signature still verifies, in every spelling that decodes to the same
-   * bytes: padding, the unused bits of the last character, blanks or per cent escapes around it. So it is compared in
-   * its canonical spelling; header and payload have only one, because the signature is over their text.
+   * Whether there is a revoked legacy key in a credential, whose signature is still good. Each token has one spelling
+   * only (jwt.ts); another one is refused here as well, as an upstream that is not ours might take it. A value is
+   * looked over once a snapshot, and costs no hash after that.
    */
-  isRevokedToken(token: string): boolean {
-    if (token === "") return false;
-    if (this.#revokedLegacy.has(hash("sha256", token, "hex"))) return true;
-    const [header, payload, signature] = decodePercent(token).replace(/\s+/g, "").split(".");
-    if (header === undefined || payload === undefined || signature === undefined) return false;
-    const canonical = Buffer.from(signature, "base64url").toString("base64url");
-    return this.#revokedLegacy.has(hash("sha256", `${header}.${payload}.${canonical}`, "hex"));
+  holdsRevokedToken(value: string): boolean {
+    if (value === "" || this.#cleared === null || this.#cleared.has(value)) return false;
+    if (tokensIn(value).some((token) => this.#revokedLegacy.has(hashJwt(token))) || isMisspelled(value)) return true;
+    this.#cleared.set(value, true);
+    return false;
   }
 }
 
@@ -66,7 +74,6 @@ export type KeyDecision =
   | { readonly kind: "pass"; readonly credentials: Credentials; readonly key: ApiKeyEntry | null }
   | { readonly kind: "reject"; readonly code: GatewayErrorCode };
 
-const BEARER = /^bearer[\t ]+(.*)$/i;
 const BEARER_OPAQUE = /^bearer[\t ]+sb_/i;
 
 /** Checks the key and translates opaque keys into the role tokens that services understand. */
@@ -97,7 +104,7 @@ export function decideCredentials(
 }
 
 function refuse(
-  snapshot: Pick<GatewaySnapshot, "requireApiKey">,
+  snapshot: Pick<GatewaySnapshot, "requireApiKey" | "roleTokens">,
   keys: KeyRing,
   route: Pick<ProxyRoute, "access">,
   presented: string,
@@ -105,9 +112,9 @@ function refuse(
   authorization: string,
 ): GatewayErrorCode | null {
   if (key?.revoked) return "api_key_invalid";
-  if (keys.hasRevokedTokens) {
-    const bearer = BEARER.exec(authorization)?.[1] ?? authorization;
-    if (keys.isRevokedToken(presented) || keys.isRevokedToken(bearer)) return "api_key_invalid";
+  if (keys.holdsRevokedToken(presented) || keys.holdsRevokedToken(authorization)) return "api_key_invalid";
+  if (holdsRoleToken(snapshot.roleTokens, presented) || holdsRoleToken(snapshot.roleTokens, authorization)) {
+    return "api_key_invalid";
   }
   if (route.access === "open") return null;
   const required = snapshot.requireApiKey || route.access === "service_key";
@@ -115,6 +122,20 @@ function refuse(
   if (required && !key) return "api_key_invalid";
   if (route.access === "service_key" && key?.role !== "service_role") return "service_key_required";
   return null;
+}
+
+function isMisspelled(value: string): boolean {
+  const bare = value.replace(/^bearer[\t ]+/i, "").trim();
+  if (/[\s,]/.test(bare) || bare.split(".", 4).length !== 3) return false;
+  const reading = readJwt(bare);
+  return reading.kind === "fault" && reading.fault === "encoding";
+}
+
+/** Only the gateway itself may say these. */
+function holdsRoleToken({ anon, service_role }: RoleTokens, value: string): boolean {
+  return (
+    value !== "" && ((anon !== "" && value.includes(anon)) || (service_role !== "" && value.includes(service_role)))
+  );
 }
 
 /**

@@ -13,7 +13,7 @@ export const SERVICE_JWT =
   "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJlLW9mLXNlcnZpY2Uta2V5LTAwMDAw";
 export const PUBLISHABLE = "sb_publishable_AAAAAAAAAAAAAAAAAAAAAA_12345678";
 export const SECRET = "sb_secret_BBBBBBBBBBBBBBBBBBBBBB_12345678";
-export const ROLE_TOKENS = { anon: "role.token.anon", service_role: "role.token.service" } as const;
+export const ROLE_TOKENS = { anon: "role-token-anon", service_role: "role-token-service" } as const;
 
 export function keyEntry(key: string, role: ApiKeyRole, override: Partial<ApiKeyEntry> = {}): ApiKeyEntry {
   const kind = key.startsWith("sb_publishable_") ? "publishable" : key.startsWith("sb_secret_") ? "secret" : "legacy";

@@ -107,7 +107,14 @@ export function serviceSnapshotOf(world: World): ServiceSnapshot {
     plan: "shared",
     limits: LIMITS,
     database: world.database,
-    jwt: { secret: SECRET, signingKey: null, verificationKeys: [], issuer: "http://localhost/auth/v1" },
+    jwt: {
+      secret: SECRET,
+      signingKey: null,
+      verificationKeys: [],
+      revokedTokens: [],
+      issuer: "http://localhost/auth/v1",
+    },
+    roleTokens: { anon: "", service_role: "" },
     publicUrl: "http://localhost",
     rest: {
       schemas: ["public"],

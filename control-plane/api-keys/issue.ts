@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { ApiKeyRole } from "../client/config-snapshot.ts";
 import type { Queryable } from "../database.ts";
-import { JWT_SECRET_BYTES, signLegacyKey, signRoleToken } from "../jwt/project-tokens.ts";
+import { generateRoleToken, JWT_SECRET_BYTES, signLegacyKey } from "../jwt/project-tokens.ts";
 import type { Vault } from "../secrets/vault.ts";
 import { generateOpaqueKey, hashKey, keyPrefix, type OpaqueKeyKind } from "./key-format.ts";
 
@@ -22,6 +22,8 @@ interface NewApiKey {
  */
 export async function issueInitialKeys(tx: Queryable, vault: Vault, ref: string, now: number): Promise<void> {
   if ((await vault.get(tx, ref, "JWT_SECRET")) !== null) return;
+  const roleTokens = { GATEWAY_ANON_TOKEN: generateRoleToken(), GATEWAY_SERVICE_ROLE_TOKEN: generateRoleToken() };
+  await vault.putAll(tx, ref, roleTokens, { system: true });
   await issueJwtSecret(tx, vault, ref, now);
   await insertApiKeys(tx, vault, ref, [
     { name: "default", kind: "publishable", role: "anon", text: generateOpaqueKey("publishable") },
@@ -32,16 +34,7 @@ export async function issueInitialKeys(tx: Queryable, vault: Vault, ref: string,
 /** A new JWT secret with all that it signs. What the previous one signed stops working. */
 export async function issueJwtSecret(tx: Queryable, vault: Vault, ref: string, now: number): Promise<void> {
   const secret = randomBytes(JWT_SECRET_BYTES).toString("base64url");
-  await vault.putAll(
-    tx,
-    ref,
-    {
-      JWT_SECRET: secret,
-      GATEWAY_ANON_TOKEN: await signRoleToken(secret, ref, "anon", now),
-      GATEWAY_SERVICE_ROLE_TOKEN: await signRoleToken(secret, ref, "service_role", now),
-    },
-    { system: true },
-  );
+  await vault.put(tx, ref, "JWT_SECRET", secret, { system: true });
   const roles: readonly ApiKeyRole[] = ["anon", "service_role"];
   const pair = roles.map(async (role): Promise<NewApiKey> => {
     return { name: role, kind: "legacy", role, text: await signLegacyKey(secret, ref, role, now) };

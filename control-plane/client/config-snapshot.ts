@@ -66,12 +66,17 @@ interface Snapshot {
   readonly limits: ProjectLimits;
 }
 
+/**
+ * What stands for an opaque key between gateways and our services: random texts that mean nothing to anybody else, and
+ * are refused from outside. A service turns one into a JWT of minutes that never leaves its process (role-token.ts).
+ */
+export type RoleTokens = Readonly<Record<ApiKeyRole, string>>;
+
 export interface GatewaySnapshot extends Snapshot {
   readonly audience: "gateway";
   readonly upstreams: Readonly<Record<ServiceName, Upstream>>;
   readonly apiKeys: readonly ApiKeyEntry[];
-  /** JWTs of the two roles that stand in for opaque keys towards upstreams. They are never shown to anybody. */
-  readonly roleTokens: Readonly<Record<ApiKeyRole, string>>;
+  readonly roleTokens: RoleTokens;
   /** A request without an API key is 401 when true (as hosted), anonymous when false (as the CLI's local gateway). */
   readonly requireApiKey: boolean;
   /** Origins allowed by CORS; `["*"]` allows all. */
@@ -96,6 +101,8 @@ export interface JwtKeys {
   readonly signingKey: JsonWebKey | null;
   /** Further public JWKs that still verify (rotation). */
   readonly verificationKeys: readonly JsonWebKey[];
+  /** Legacy API keys that were revoked while their signature is still good: SHA-256 of their text, lower-case hex. */
+  readonly revokedTokens: readonly string[];
   /** Claim `iss` of new tokens; the public auth URL of the project unless set otherwise. */
   readonly issuer: string;
 }
@@ -172,6 +179,7 @@ export interface ServiceSnapshot extends Snapshot {
   readonly audience: "service";
   readonly database: DatabaseAddress;
   readonly jwt: JwtKeys;
+  readonly roleTokens: RoleTokens;
   /** Public base URL of the project without a trailing slash, such as `http://localhost:8083/projects/<ref>`. */
   readonly publicUrl: string;
   readonly rest: RestSettings;

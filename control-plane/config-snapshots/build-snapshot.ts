@@ -1,10 +1,8 @@
 /** From what was read of a project to the snapshot of one audience. No I/O: the secrets in the row are opened here. */
-import { createHash } from "node:crypto";
 import type {
-  ApiKeyEntry,
-  ApiKeyRole,
   Audience,
   GatewaySnapshot,
+  RoleTokens,
   ServiceName,
   ServiceSnapshot,
   ServingState,
@@ -73,32 +71,22 @@ function gatewayPart(
   { gateway }: ProjectSettings,
   secrets: Secrets,
 ): PartOf<GatewaySnapshot> {
-  const roleTokens = {
-    anon: secrets.get("GATEWAY_ANON_TOKEN") ?? "",
-    service_role: secrets.get("GATEWAY_SERVICE_ROLE_TOKEN") ?? "",
-  };
   return {
     audience: "gateway",
     upstreams: parts.upstreamsOf(row),
-    apiKeys: [
-      ...row.apiKeys,
-      refusedFromOutside("anon", roleTokens.anon),
-      refusedFromOutside("service_role", roleTokens.service_role),
-    ],
-    roleTokens,
+    apiKeys: row.apiKeys,
+    roleTokens: roleTokensOf(secrets),
     requireApiKey: gateway.requireApiKey,
     corsOrigins: gateway.corsOrigins,
     customHosts: gateway.customHosts,
   };
 }
 
-/**
- * Only the gateway itself sends role tokens. A function in a project's database sees request headers and can keep one;
- * listed as a revoked legacy key, the gateway refuses it from every caller. Otherwise it would outlive a revoked key.
- */
-function refusedFromOutside(role: ApiKeyRole, token: string): ApiKeyEntry {
-  const hash = createHash("sha256").update(token).digest("hex");
-  return { id: `role-token-${role}`, hash, role, kind: "legacy", revoked: true };
+function roleTokensOf(secrets: Secrets): RoleTokens {
+  return {
+    anon: secrets.get("GATEWAY_ANON_TOKEN") ?? "",
+    service_role: secrets.get("GATEWAY_SERVICE_ROLE_TOKEN") ?? "",
+  };
 }
 
 function servicePart(
@@ -121,7 +109,13 @@ function servicePart(
       password: secrets.get("AUTHENTICATOR_PASSWORD") ?? "",
       ssl: row.ssl ?? false,
     },
-    jwt: { secret: secrets.get("JWT_SECRET") ?? "", ...keySet, issuer: `${publicUrl}/auth/v1` },
+    jwt: {
+      secret: secrets.get("JWT_SECRET") ?? "",
+      ...keySet,
+      revokedTokens: row.apiKeys.filter(({ kind, revoked }) => kind === "legacy" && revoked).map(({ hash }) => hash),
+      issuer: `${publicUrl}/auth/v1`,
+    },
+    roleTokens: roleTokensOf(secrets),
     publicUrl,
     rest,
     auth,

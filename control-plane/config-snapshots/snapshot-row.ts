@@ -26,7 +26,10 @@ export interface SnapshotRow {
 /** What is never read for an audience can never leak to it. */
 export const SECRETS_OF_AUDIENCE: Readonly<Record<Audience, readonly SystemSecret[]>> = {
   gateway: ["GATEWAY_ANON_TOKEN", "GATEWAY_SERVICE_ROLE_TOKEN"],
-  service: ["POSTGRES_DB", "AUTHENTICATOR_USER", "AUTHENTICATOR_PASSWORD", "JWT_SECRET", "JWT_SIGNING_KEYS"],
+  service: [
+    ...["POSTGRES_DB", "AUTHENTICATOR_USER", "AUTHENTICATOR_PASSWORD", "JWT_SECRET", "JWT_SIGNING_KEYS"],
+    ...["GATEWAY_ANON_TOKEN", "GATEWAY_SERVICE_ROLE_TOKEN"],
+  ] as SystemSecret[],
 };
 
 /** Projects that do not exist are left out; tombstones are not. In the order of their versions. */

@@ -40,10 +40,8 @@ test("a rotated JWT secret signs everything anew, and what it replaces is good f
 
   expect(after.service.jwt.secret).not.toBe(before.service.jwt.secret);
   expect(after.service.version).toBeGreaterThan(before.service.version);
-  for (const role of ["anon", "service_role"] as const) {
-    expect(await verifies(before.gateway.roleTokens[role], after.service.jwt.secret)).toBe(false);
-    expect(await verifies(after.gateway.roleTokens[role], after.service.jwt.secret)).toBe(true);
-  }
+  // Opaque keys go on, so what stands for them between gateways and services stays.
+  expect(after.gateway.roleTokens).toEqual(before.gateway.roleTokens);
   const { apiKeys } = (await owner.data(`query ($ref: ID!) { ${KEYS} }`, { ref })).project;
   const legacy = apiKeys.filter(({ kind }: { kind: string }) => kind === "LEGACY");
   expect(legacy.map(({ revokedAt }: { revokedAt: string | null }) => revokedAt === null)).toEqual([

@@ -1,4 +1,5 @@
-/** The long-lived JWTs of a project: the legacy API keys, and the tokens by which the gateway speaks for a role. */
+/** What a project's services know a role by: the legacy API keys, and what the gateway says in place of an opaque key. */
+import { randomBytes } from "node:crypto";
 import { SignJWT } from "jose";
 import type { ApiKeyRole } from "../client/config-snapshot.ts";
 
@@ -17,11 +18,11 @@ export async function signLegacyKey(secret: string, ref: string, role: ApiKeyRol
 }
 
 /**
- * What the gateway puts in the Authorization header when a caller shows an opaque key. Differs from the legacy key, so
- * that gateways can refuse it from outside: functions of a project's database see request headers and could keep it.
+ * What the gateway puts in the place of an opaque key towards our services. No JWT: nobody but they can make anything
+ * of it, so a copy of it is worth nothing.
  */
-export async function signRoleToken(secret: string, ref: string, role: ApiKeyRole, now: number): Promise<string> {
-  return sign(secret, { iss: "supalove-gateway", ref, role }, now);
+export function generateRoleToken(): string {
+  return randomBytes(32).toString("base64url");
 }
 
 function sign(secret: string, claims: Record<string, string>, now: number): Promise<string> {

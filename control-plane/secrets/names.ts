@@ -10,8 +10,8 @@ export const SYSTEM_SECRETS = {
   ADMIN_EMAIL: "Who the project's first user is.",
   ADMIN_TEMP_PASSWORD: "The first user's one-time password; gone once it was taken.",
   JWT_SIGNING_KEYS: "Asymmetric signing keys (private JWKs).",
-  GATEWAY_ANON_TOKEN: "What the gateway sends to upstreams in place of a publishable key.",
-  GATEWAY_SERVICE_ROLE_TOKEN: "What the gateway sends to upstreams in place of a secret key.",
+  GATEWAY_ANON_TOKEN: "What the gateway sends to our services in place of a publishable key.",
+  GATEWAY_SERVICE_ROLE_TOKEN: "What the gateway sends to our services in place of a secret key.",
 } as const;
 
 export type SystemSecret = keyof typeof SYSTEM_SECRETS;

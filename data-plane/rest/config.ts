@@ -15,6 +15,8 @@ export type VerificationKeys = {
   readonly jwks: readonly JsonWebKey[];
   /** A token that names a `kid` is then only checked with keys of that name; otherwise also with nameless ones. */
   readonly strictKid: boolean;
+  /** Tokens that are refused although their signature is good, as {@link hashJwt} gives them. */
+  readonly revoked: ReadonlySet<string>;
 } | null;
 
 export interface RestConfig {
@@ -99,6 +101,7 @@ export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
       secrets: [{ key: Buffer.from(jwt.secret, "utf8"), kid: undefined }],
       jwks: [...(jwt.signingKey ? [jwt.signingKey] : []), ...jwt.verificationKeys],
       strictKid: false,
+      revoked: new Set(snapshot.jwt.revokedTokens),
     },
     jwtAudience: rest.jwtAudience,
     jwtRoleClaimKey: rest.jwtRoleClaimKey,

@@ -284,11 +284,11 @@ function keysOrProblem(
 function parseKeys(secret: string, isBase64: boolean): VerificationKeys {
   if (secret.trimStart().startsWith("{")) {
     const jwk = JSON.parse(secret) as JsonWebKey & { readonly keys?: readonly JsonWebKey[] };
-    return { secrets: [], jwks: jwk.keys ?? [jwk], strictKid: true };
+    return { secrets: [], jwks: jwk.keys ?? [jwk], strictKid: true, revoked: new Set() };
   }
   const key = isBase64 ? Buffer.from(secret.replace(/_/g, "/").replace(/-/g, "+"), "base64") : Buffer.from(secret);
   if (key.length < MIN_SECRET_LENGTH) throw new Error(`needs at least ${MIN_SECRET_LENGTH} characters`);
-  return { secrets: [{ key, kid: undefined }], jwks: [], strictKid: true };
+  return { secrets: [{ key, kid: undefined }], jwks: [], strictKid: true, revoked: new Set() };
 }
 
 function addressOrProblem(

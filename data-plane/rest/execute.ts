@@ -6,7 +6,7 @@ import type {
   Statement,
   StatementResult,
 } from "../database/database.ts";
-import type { ServiceRequest } from "../service.ts";
+import { clientHeaders, type ServiceRequest } from "../service.ts";
 import type { CompiledRequest, Query } from "./compile.ts";
 import type { RestConfig } from "./config.ts";
 import { type RestError, restError } from "./error.ts";
@@ -93,7 +93,7 @@ function requestSettings(
   { request, api, identity, cache, config }: RequestContext,
   { readOnly, searchPath, settings: ofFunction }: TransactionSettings,
 ): readonly Setting[] {
-  const { headers } = request;
+  const headers = clientHeaders(request);
   // Settings of the role come before it, as the login may set some that the role may not.
   const settings: Setting[] = [...(cache.findRoleSettings(identity.role)?.settings ?? [])];
   settings.push(

@@ -42,7 +42,7 @@ describe("what a service is told", () => {
       requestId: "my-id",
       publicUrl: `http://127.0.0.1:${port}/projects/${REF}`,
       publicPath: `/projects/${REF}/rest/v1`,
-      headers: { authorization: "Bearer role.token.anon", "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http" },
+      headers: { authorization: "Bearer role-token-anon", "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http" },
     });
   });
 

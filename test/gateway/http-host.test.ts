@@ -50,7 +50,7 @@ describe("through the gateway", () => {
       requestId: "my-id",
       publicUrl: `https://api.example/projects/${REF}`,
       publicPath: `/projects/${REF}/rest/v1`,
-      headers: { authorization: "Bearer role.token.anon", host: new URL(gateway.url).host },
+      headers: { authorization: "Bearer role-token-anon", host: new URL(gateway.url).host },
     });
     expect(Object.keys(told.headers).filter((name) => name.startsWith("x-supalove"))).toEqual([]);
   });

@@ -45,8 +45,8 @@ describe("requests", () => {
     const told = upstream.received[0] as string;
     expect(told).toMatch(/^POST \/todos\?select=\* HTTP\/1.1\r\nhost: 127.0.0.1:\d+\r\n/);
     for (const line of [
-      "apikey: role.token.service",
-      "authorization: Bearer role.token.service",
+      "apikey: role-token-service",
+      "authorization: Bearer role-token-service",
       "x-forwarded-for: 127.0.0.1",
       `x-forwarded-prefix: /projects/${REF}/rest/v1`,
       "x-supalove-token: token-of-our-own-services",

@@ -57,7 +57,8 @@ export const SILENT = { info() {}, warn() {}, error() {} };
 
 /** The gateway does not look into service snapshots: refs are enough. */
 export function localServices(services: Partial<Record<ServiceName, Service>>): LocalServices {
-  const peek = (ref: ProjectRef) => ({ projectRef: ref, state: "active" }) as ServiceSnapshot;
+  const peek = (ref: ProjectRef) =>
+    ({ projectRef: ref, state: "active", roleTokens: { anon: "-", service_role: "-" } }) as ServiceSnapshot;
   const probed = Object.fromEntries(
     Object.entries(services).map(([name, handle]) => [name, { handle, probe: async () => {} }]),
   );

@@ -80,8 +80,8 @@ describe("handshake", () => {
     const { socket } = await open(`${socketUrl}?apikey=${PUBLISHABLE}&vsn=1.0.0`, ["one", "two"]);
     expect(socket.protocol).toBe("two");
     const [request] = upstream.requests;
-    expect(request?.url).toBe("/socket/websocket?vsn=1.0.0&apikey=role.token.anon");
-    expect(request?.headers).toMatchObject({ "x-api-key": "role.token.anon", "x-forwarded-for": "127.0.0.1" });
+    expect(request?.url).toBe("/socket/websocket?vsn=1.0.0&apikey=role-token-anon");
+    expect(request?.headers).toMatchObject({ "x-api-key": "role-token-anon", "x-forwarded-for": "127.0.0.1" });
     expect(request?.headers.host?.split(".")[0]).toBe(REF);
     expect(request?.headers.authorization).toBeUndefined();
   });

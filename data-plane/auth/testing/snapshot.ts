@@ -74,8 +74,10 @@ export function projectSnapshot(
       secret: randomBytes(32).toString("base64url"),
       signingKey: null,
       verificationKeys: [],
+      revokedTokens: [],
       issuer: `${publicUrl}/auth/v1`,
     },
+    roleTokens: { anon: "the role token of anon", service_role: "the role token of service_role" },
     publicUrl,
     rest: {
       schemas: ["public"],

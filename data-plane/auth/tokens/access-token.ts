@@ -2,9 +2,10 @@
  * Access tokens of all projects. A key is bound to one algorithm and one project; which key verifies a token is decided by
  * its `kid`, never by what its header claims to be able to do.
  */
-import { decodeProtectedHeader, errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
+import { errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
 import { LRUCache } from "lru-cache";
 import type { JwtKeys, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
+import { hashJwt, type ParsedJwt, readJwt } from "../../../control-plane/client/jwt.ts";
 
 /** Claims this service reads or writes. Those of API keys have little more than `role`. */
 export interface AccessTokenClaims {
@@ -70,7 +71,16 @@ export function createAccessTokens(): AccessTokens {
       const cacheKey = `${project.projectRef} ${project.version} ${token}`;
       const cached = verified.get(cacheKey);
       if (cached && (cached.exp === undefined || cached.exp * 1000 > now.getTime())) return cached;
-      const { key, algorithm } = chooseKey(await keysOf(project), token);
+      const reading = readJwt(token);
+      if (reading.kind === "fault") {
+        const isShort = reading.fault === "parts";
+        const what = isShort ? "token contains an invalid number of segments" : "token is not well-formed";
+        throw new InvalidAccessToken(`token is malformed: ${what}`);
+      }
+      if (project.jwt.revokedTokens.includes(hashJwt(token))) {
+        throw new InvalidAccessToken("token is unverifiable: it was revoked");
+      }
+      const { key, algorithm } = chooseKey(await keysOf(project), reading.token.header);
       try {
         const { payload } = await jwtVerify(token, key, { algorithms: [algorithm], currentDate: now });
         verified.set(cacheKey, payload);
@@ -98,14 +108,8 @@ async function importKeys(jwt: JwtKeys, version: number): Promise<ProjectKeys> {
 }
 
 /** The key a token must have been signed with. @throws {InvalidAccessToken} when its header names none of ours. */
-function chooseKey(keys: ProjectKeys, token: string): VerificationKey {
-  let header: { kid?: string; alg?: string };
-  try {
-    header = decodeProtectedHeader(token);
-  } catch (error) {
-    throw new InvalidAccessToken("token is malformed: token contains an invalid number of segments", { cause: error });
-  }
-  const named = header.kid === undefined ? undefined : keys.byKid.get(header.kid);
+function chooseKey(keys: ProjectKeys, header: ParsedJwt["header"]): VerificationKey {
+  const named = typeof header.kid === "string" ? keys.byKid.get(header.kid) : undefined;
   if (named) return named;
   if (header.alg === "HS256") return { algorithm: "HS256", key: keys.secret };
   throw new InvalidAccessToken(

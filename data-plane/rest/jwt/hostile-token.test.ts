@@ -11,7 +11,12 @@ import { Authenticator, type Identity } from "./identity.ts";
 const SECRET = "a secret of at least 32 characters";
 const config = {
   ...configOfProject(projectSnapshot()),
-  jwtKeys: { secrets: [{ key: Buffer.from(SECRET), kid: undefined }], jwks: [], strictKid: false },
+  jwtKeys: {
+    secrets: [{ key: Buffer.from(SECRET), kid: undefined }],
+    jwks: [],
+    strictKid: false,
+    revoked: new Set<string>(),
+  },
   jwtAudience: "here",
 };
 const authenticator = new Authenticator(config, () => 1_700_000_000_000);

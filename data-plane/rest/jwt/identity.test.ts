@@ -10,7 +10,12 @@ const NOW = 1_700_000_000_000;
 const SECONDS = NOW / 1000;
 
 function authenticator(override: Partial<RestConfig> = {}, now = () => NOW): Authenticator {
-  const keys: VerificationKeys = { secrets: [{ key: Buffer.from(SECRET), kid: undefined }], jwks: [], strictKid: true };
+  const keys: VerificationKeys = {
+    secrets: [{ key: Buffer.from(SECRET), kid: undefined }],
+    jwks: [],
+    strictKid: true,
+    revoked: new Set(),
+  };
   return new Authenticator({ ...configOfProject(projectSnapshot()), jwtKeys: keys, ...override }, now);
 }
 
@@ -134,7 +139,7 @@ describe("asymmetric keys", () => {
     const signature = sign("sha256", Buffer.from(signed), { key: privateKey, dsaEncoding: "ieee-p1363" });
     return `Bearer ${signed}.${signature.toString("base64url")}`;
   };
-  const keys: VerificationKeys = { secrets: [], jwks: [jwk], strictKid: true };
+  const keys: VerificationKeys = { secrets: [], jwks: [jwk], strictKid: true, revoked: new Set() };
 
   test("the key named by kid is tried, or all when none is named", () => {
     expect(authenticator({ jwtKeys: keys }).authenticate(token({ alg: "ES256", kid: "one" }, { role: "a" })).role).toBe(
@@ -164,7 +169,7 @@ test("a key that is for encryption verifies nothing", () => {
   const authorization = `Bearer ${signed}.${sign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
   const withUse = (use: string) => {
     const jwk = { ...publicKey.export({ format: "jwk" }), use } as JsonWebKey;
-    return authenticator({ jwtKeys: { secrets: [], jwks: [jwk], strictKid: true } });
+    return authenticator({ jwtKeys: { secrets: [], jwks: [jwk], strictKid: true, revoked: new Set() } });
   };
   expect(withUse("sig").authenticate(authorization).role).toBe("authenticated");
   expect(() => withUse("enc").authenticate(authorization)).toThrow(expect.objectContaining({ code: "PGRST301" }));

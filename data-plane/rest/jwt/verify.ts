@@ -1,9 +1,10 @@
 /** Signatures of JSON Web Tokens (RFC 7515), checked with the platform's cryptography. */
 
 import { createHmac, createPublicKey, type KeyObject, timingSafeEqual, verify } from "node:crypto";
+import { hashJwt, type JwtFault, readJwt } from "../../../control-plane/client/jwt.ts";
 import type { Claims } from "../../../control-plane/client/role-claim/role-claim.ts";
 import type { VerificationKeys } from "../config.ts";
-import { restError, tokenError } from "../error.ts";
+import { type RestError, restError, tokenError } from "../error.ts";
 
 export interface VerifiedToken {
   readonly claims: Claims;
@@ -50,10 +51,12 @@ interface Key {
 export class TokenVerifier {
   private readonly keys: readonly Key[] | null;
   private readonly strictKid: boolean;
+  private readonly revoked: ReadonlySet<string>;
 
   /** Keys that cannot be read are left out: a token signed with one of them then finds no suitable key. */
   constructor(keys: VerificationKeys) {
     this.strictKid = keys?.strictKid ?? true;
+    this.revoked = keys?.revoked ?? new Set();
     this.keys =
       keys === null
         ? null
@@ -72,21 +75,18 @@ export class TokenVerifier {
   /** @throws {RestError} PGRST300, PGRST301, PGRST303 */
   verify(token: string): VerifiedToken {
     if (this.keys === null) throw restError("PGRST300");
-    const parts = token.split(".");
-    if (parts.length !== 3) throw tokenError("PGRST301", `Expected 3 parts in JWT; got ${parts.length}`);
-    const [headerPart = "", payloadPart = "", signaturePart = ""] = parts;
-    const header = parseObject(decode(headerPart));
-    if (header === null) throw tokenError("PGRST301", "JWT cryptographic operation failed");
+    const reading = readJwt(token);
+    if (reading.kind === "fault") throw refusalOf(reading.fault, token);
+    const { header, claims, payload, signature } = reading.token;
     const algorithm = this.algorithmOf(header);
-    const signed = Buffer.from(`${headerPart}.${payloadPart}`, "latin1");
-    const signature = Buffer.from(signaturePart, "base64url");
+    const signed = Buffer.from(reading.token.signed, "latin1");
     const name = header.alg as string;
     if (!this.candidates(header, name, algorithm).some((key) => isSignedBy(key, algorithm, signed, signature))) {
       throw tokenError("PGRST301", "No suitable key or wrong key type", "None of the keys was able to decode the JWT");
     }
-    const payload = decode(payloadPart);
-    const claims = parseObject(payload);
-    if (claims === null) throw tokenError("PGRST303", "Parsing claims failed");
+    if (this.revoked.size > 0 && this.revoked.has(hashJwt(token))) {
+      throw tokenError("PGRST301", "The token was revoked");
+    }
     return { claims, payload };
   }
 
@@ -142,15 +142,13 @@ function verifyInput(key: KeyObject, algorithm: Algorithm) {
   return { key };
 }
 
-function decode(part: string): string {
-  return Buffer.from(part, "base64url").toString("utf8");
-}
-
-function parseObject(text: string): Claims | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : null;
-  } catch {
-    return null;
+function refusalOf(fault: JwtFault, token: string): RestError {
+  switch (fault) {
+    case "parts":
+      return tokenError("PGRST301", `Expected 3 parts in JWT; got ${token.split(".").length}`);
+    case "claims":
+      return tokenError("PGRST303", "Parsing claims failed");
+    default:
+      return tokenError("PGRST301", "JWT cryptographic operation failed");
   }
 }

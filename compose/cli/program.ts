@@ -63,6 +63,34 @@ export function createProgram(environment: () => Environment): Command {
       await playDemo(connectToControlPlane(environment()), options);
     });
 
+  const extension = program
+    .command("extension")
+    .description("extensions for the embedded PostgreSQL, for every project to install");
+  extension
+    .command("add")
+    .description("put an extension into the folder that the embedded PostgreSQL searches; needs no restart")
+    .argument("<name>", "vector")
+    .option("--from <wheel>", "take the files from a wheel that is here already")
+    .action(async (name: string, options: { from?: string }) => {
+      const { addExtension } = await import("./extensions.ts");
+      console.log(addExtension(name, { folder: `${environment().dataDir}/postgres`, from: options.from }));
+    });
+  extension
+    .command("list")
+    .description("what the folder holds")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption) => {
+      const { listAdded } = await import("./extensions.ts");
+      const extensions = listAdded(`${environment().dataDir}/postgres`);
+      if (options.json) return printJson(extensions);
+      console.log(
+        formatTable(
+          ["NAME", "VERSION"],
+          extensions.map(({ name, version }) => [name, version]),
+        ),
+      );
+    });
+
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);
   return program;
 }
@@ -75,11 +103,12 @@ function addProjectCommands(project: Command, environment: () => Environment): v
     .description("create a shared project and print its keys")
     .requiredOption("--name <name>", "name of the project")
     .option("--organization <slug>", "when you belong to several")
+    .option("--no-admin-user", "begin without users: for applications whose first sign-up becomes the administrator")
     .option("--json", "print JSON")
-    .action(async (options: JsonOption & { name: string; organization?: string }) => {
+    .action(async (options: JsonOption & { name: string; organization?: string; adminUser: boolean }) => {
       const api = connect();
       const organizationId = await findOrganizationId(api, options.organization);
-      const { ref } = await createProject(api, { organizationId, name: options.name });
+      const { ref } = await createProject(api, { organizationId, name: options.name, adminUser: options.adminUser });
       const credentials = await revealCredentials(api, ref);
       if (options.json) return printJson(credentials);
       console.log(`Project ${options.name} is ready.\n`);

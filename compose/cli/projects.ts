@@ -79,7 +79,7 @@ export async function getProject(api: GraphqlClient, ref: string): Promise<Proje
 /** Creates a shared project and waits until it serves. @throws {CommandError} with the reason when it fails. */
 export async function createProject(
   api: GraphqlClient,
-  input: { organizationId: string; name: string },
+  input: { organizationId: string; name: string; adminUser?: boolean },
 ): Promise<ProjectSummary> {
   const { createProject: created } = await api.request(CreateProjectDocument, { input });
   return untilState(api, created.ref, "ACTIVE");

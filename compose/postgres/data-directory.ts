@@ -54,12 +54,13 @@ export function ensureFolder(folder: string): void {
 /**
  * How to start one of PostgreSQL's programs on a directory. As root the program runs under another user, who perhaps may
  * not even enter the folders above: it then gets the directory as an open file and reaches it by that.
+ * @param position Number of that file for the program; 3 is the first after stdin, stdout and stderr.
  */
-export function openForPostgres(directory: string, user: UnprivilegedUser | null): DirectoryHandle {
+export function openForPostgres(directory: string, user: UnprivilegedUser | null, position = 3): DirectoryHandle {
   if (!user) return { path: directory, identity: {}, descriptors: [], close: () => {} };
   const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   return {
-    path: "/proc/self/fd/3", // the first after stdin, stdout and stderr; children of the program inherit it
+    path: `/proc/self/fd/${position}`, // children of the program inherit it
     identity: { uid: user.uid, gid: user.gid },
     descriptors: [descriptor],
     close: () => closeSync(descriptor),

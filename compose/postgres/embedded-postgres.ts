@@ -11,6 +11,7 @@ import { createClient } from "../../control-plane/postgres-client.ts";
 import { findBinaries, type PostgresBinaries, type UnprivilegedUser } from "./binaries.ts";
 import { BoundedLog } from "./bounded-log.ts";
 import { clusterPath, ensureCluster, ensureFolder, type Layout, openForPostgres, SUPERUSER } from "./data-directory.ts";
+import { ensureExtensionFolder, extensionSettings } from "./extension-folder.ts";
 import { lockDirectory } from "./instance-lock.ts";
 import { findPortHolder, findProcess, findProcessesIn, kill, type ProcessInfo } from "./processes.ts";
 import { embeddedSettings, type PostgresSettings, settingArguments } from "./settings.ts";
@@ -85,14 +86,20 @@ class Server {
   constructor(layout: Layout, binaries: PostgresBinaries, options: EmbeddedPostgresOptions) {
     this.log = new BoundedLog(join(layout.folder, "postgres.log"), MAX_LOG_BYTES);
     const directory = openForPostgres(clusterPath(layout), layout.user);
-    const settings = { ...embeddedSettings(options.port), ...options.settings };
+    const extensions = openForPostgres(ensureExtensionFolder(layout.folder, binaries), layout.user, 4);
+    const settings = {
+      ...embeddedSettings(options.port),
+      ...extensionSettings(extensions.path, binaries.major),
+      ...options.settings,
+    };
     // A session of its own: Ctrl-C in a terminal reaches us alone, and we stop it when all others are done with it.
     const common = { ...directory.identity, cwd: "/", env: { LC_ALL: "C" }, detached: true } as const;
     this.child = spawn(binaries.postgres, ["-D", directory.path, ...settingArguments(settings)], {
       ...common,
-      stdio: ["ignore", "ignore", "pipe", ...directory.descriptors],
+      stdio: ["ignore", "ignore", "pipe", ...directory.descriptors, ...extensions.descriptors],
     });
     directory.close();
+    extensions.close();
     this.child.stderr?.on("data", (chunk: Buffer) => this.log.write(chunk));
     // Our end of its pipe closes whenever and however we end; it then asks PostgreSQL to stop.
     const guard = 'read -r _; kill -INT "$1" 2>/dev/null';

@@ -33,6 +33,10 @@ export function embeddedSettings(port: number): PostgresSettings {
     // One tenant's sort must not fill the disk of all.
     temp_file_limit: "4GB",
 
+    // Every project sees its own statements (extensions.pg_stat_statements); not what a utility statement says.
+    shared_preload_libraries: "pg_stat_statements",
+    "pg_stat_statements.track_utility": "off",
+
     wal_level: "logical",
     max_wal_senders: 30,
     max_replication_slots: 30,

@@ -70,16 +70,48 @@ async function dropIfInvalid(client: pg.ClientBase, database: string): Promise<v
 
 /**
  * What only can be said inside the new database, as it names a role the template cannot know: what the project's user
- * makes in `public` is reachable by the API roles, as what Supabase's `postgres` makes. Idempotent; one round trip.
+ * makes is open to the postgres group (tools and dumps act as `postgres`), and what he makes in `public` is reachable by
+ * the API roles, as what Supabase's `postgres` makes. Idempotent; one round trip.
  * @param session superuser session in the project's database (ClusterConnections.projectAdmin).
  */
 export async function grantProject(session: pg.ClientBase, ref: string, roles: ClusterRoles): Promise<void> {
   const user = projectUserName(ref);
   const grantees = `${roles.postgresGroup}, anon, authenticated, service_role`;
+  const toGroup = (kind: string) =>
+    `alter default privileges for role ${user} grant all on ${kind} to ${roles.postgresGroup};`;
   await session.query(`/* grantProject */
+    ${["schemas", "tables", "sequences", "routines", "types"].map(toGroup).join("\n    ")}
     alter default privileges for role ${user} in schema public grant all on tables to ${grantees};
     alter default privileges for role ${user} in schema public grant all on sequences to ${grantees};
     alter default privileges for role ${user} in schema public grant all on functions to ${grantees};`);
+}
+
+/**
+ * Opens to the postgres group what the project's user had made before {@link grantProject} did so. Idempotent. Superuser
+ * work in a hostile database: it names objects by their oid's quoted name and runs nothing of theirs.
+ */
+export async function grantExistingObjects(session: pg.ClientBase, ref: string, roles: ClusterRoles): Promise<void> {
+  const owner = pg.escapeLiteral(projectUserName(ref));
+  const group = pg.escapeLiteral(roles.postgresGroup);
+  await session.query(`/* grantExistingObjects */ do $grants$
+    declare
+      owned record;
+    begin
+      for owned in
+        select 'schema' as kind, quote_ident(nspname) as name from pg_catalog.pg_namespace where nspowner = ${owner}::regrole
+        union all
+        select case relkind when 'S' then 'sequence' else 'table' end, oid::regclass::text
+        from pg_catalog.pg_class where relowner = ${owner}::regrole and relkind in ('r', 'p', 'v', 'm', 'f', 'S') and relpersistence <> 't'
+        union all
+        select 'routine', oid::regprocedure::text from pg_catalog.pg_proc where proowner = ${owner}::regrole and prokind in ('f', 'p', 'w')
+        union all
+        select 'type', oid::regtype::text from pg_catalog.pg_type
+        where typowner = ${owner}::regrole and typtype in ('d', 'e', 'r') and typelem = 0
+      loop
+        execute format('grant all on %s %s to %I', owned.kind, owned.name, ${group});
+      end loop;
+    end
+  $grants$`);
 }
 
 /**

@@ -20,7 +20,8 @@ export async function takeAdminPassword(context: GraphqlContext, ref: string): P
       throw new Conflict("the project is not complete yet", { state: project.state });
     const email = await context.vault.get(tx, ref, "ADMIN_EMAIL");
     const password = await context.vault.get(tx, ref, "ADMIN_TEMP_PASSWORD");
-    if (email === null || password === null) throw new Conflict("the one-time password was taken already");
+    if (email === null) throw new Conflict("the project was made without an administrator");
+    if (password === null) throw new Conflict("the one-time password was taken already");
     await context.vault.delete(tx, ref, "ADMIN_TEMP_PASSWORD");
     await recordAudit(tx, context, {
       action: "project_user.take_admin_password",

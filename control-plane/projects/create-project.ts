@@ -21,6 +21,8 @@ export interface CreateProjectInput {
   readonly organizationId: string;
   readonly name: string;
   readonly plan: ProjectRow["plan"];
+  /** Whether the project begins with a first user. */
+  readonly adminUser: boolean;
 }
 
 /**
@@ -42,9 +44,9 @@ export async function createProject(context: GraphqlContext, input: CreateProjec
     const most = context.settings.maxProjectsPerOrganization;
     if ((count?.projects ?? 0) >= most) throw new Conflict(`an organization has at most ${most} projects here`);
     await tx.query(
-      `/* createProject */ insert into projects (ref, organization_id, name, plan, state, created_by)
-       values ($1, $2, $3, $4, 'CREATING', $5)`,
-      [ref, organization.id, name, input.plan, accountId],
+      `/* createProject */ insert into projects (ref, organization_id, name, plan, state, created_by, has_administrator)
+       values ($1, $2, $3, $4, 'CREATING', $5, $6)`,
+      [ref, organization.id, name, input.plan, accountId, input.adminUser],
     );
     await context.provisioner.begin(tx, ref, "create");
     await recordAudit(tx, context, {

@@ -147,6 +147,11 @@ const CreateProjectInput = builder.inputType("CreateProjectInput", {
     organizationId: t.id(),
     name: t.string({ description: "1 to 100 characters; need not be unique." }),
     plan: t.field({ type: PlanEnum, defaultValue: "shared" }),
+    adminUser: t.boolean({
+      defaultValue: true,
+      description:
+        "Whether the project begins with a first user (the owner's e-mail, role admin). False for applications whose first sign-up becomes the administrator.",
+    }),
   }),
 });
 

@@ -1,5 +1,6 @@
 /** What PostgreSQL said about a person's statement, in the fields an editor can show. */
 import { UserError } from "../errors.ts";
+import { findMigrationHint } from "./migration-hints.ts";
 
 interface ServerError {
   readonly message: string;
@@ -19,7 +20,7 @@ export class SqlError extends UserError {
     super("SQL_ERROR", error.message, {
       sqlState: error.code ?? null,
       detail: error.detail ?? null,
-      hint: error.hint ?? null,
+      hint: error.hint ?? findMigrationHint(error.code, error.message),
       where: error.where ?? null,
       position,
       line: position === null ? null : script.slice(0, position - 1).split("\n").length,

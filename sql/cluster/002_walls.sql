@@ -38,3 +38,27 @@ begin
   end loop;
 end
 $parameters$;
+
+-- Migrations of hosted projects take from their roles what these never had here: `revoke all on database postgres from
+-- anon` is an error for whoever has no right at all on the database, and a warning for whoever has one. Without CONNECT
+-- this one is worth nothing. To PUBLIC, so that no tenant's DROP OWNED BY takes it away.
+do $worthless$
+begin
+  if not has_database_privilege('public', 'postgres', 'temporary') then
+    grant temporary on database postgres to public;
+  end if;
+end
+$worthless$;
+
+-- The first line of every data dump is `set session_replication_role = replica`. It silences triggers and foreign keys of
+-- one's own database for one's own session; the guards of project databases fire all the same (ENABLE ALWAYS).
+do $replication_role$
+begin
+  if not exists (
+    select from pg_parameter_acl p, aclexplode(p.paracl) a
+    where p.parname = 'session_replication_role' and a.grantee = 0 and a.privilege_type = 'SET'
+  ) then
+    grant set on parameter session_replication_role to public;
+  end if;
+end
+$replication_role$;

@@ -23,8 +23,28 @@ alter default privileges for role :"postgres_group" in schema public
 alter default privileges for role :"postgres_group" in schema public
   grant all on functions to :"postgres_group", anon, authenticated, service_role;
 
-create extension if not exists "uuid-ossp" schema extensions;
-create extension if not exists pgcrypto schema extensions;
+-- As on Supabase: functions of one's own, and extensions that need no superuser.
+grant create on schema extensions to :"postgres_group";
+
+-- They belong to the group, so that migrations may comment on them, move and drop them. Only in a new template: what a
+-- tenant has dropped stays dropped, and no extension's script is run as superuser where a tenant may have prepared for it.
+do $extensions$
+declare
+  extension text;
+begin
+  if exists (select from pg_event_trigger where evtname = 'supalove_guard_drops') then
+    return;
+  end if;
+  execute format('grant create on database %I to %I', current_database(), :'postgres_group');
+  execute format('set local role %I', :'postgres_group');
+  foreach extension in array array['uuid-ossp', 'pgcrypto']
+  loop
+    execute format('create extension if not exists %I schema extensions', extension);
+  end loop;
+  set local role none;
+  execute format('revoke create on database %I from %I', current_database(), :'postgres_group');
+end
+$extensions$;
 
 do $publication$
 begin

@@ -46,6 +46,17 @@ begin
       comment on view extensions.pg_stat_statements is 'Statements of this database only. Needs pg_stat_statements in shared_preload_libraries.';
       grant select on extensions.pg_stat_statements to :"postgres_group";
     end if;
+    if to_regprocedure('supalove.own_statements_info()') is null then
+      create function supalove.own_statements_info() returns supalove.pg_stat_statements_info
+      language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+        select i from supalove.pg_stat_statements_info i
+      $$;
+      create view extensions.pg_stat_statements_info as select * from supalove.own_statements_info();
+      comment on view extensions.pg_stat_statements_info is 'Since when statements are counted, in the whole cluster.';
+      grant select on extensions.pg_stat_statements_info to :"postgres_group";
+    end if;
+    revoke all on function supalove.own_statements_info() from public;
+    grant execute on function supalove.own_statements_info() to :"postgres_group";
     revoke all on function supalove.own_statements() from public;
     grant execute on function supalove.own_statements() to :"postgres_group";
   end if;

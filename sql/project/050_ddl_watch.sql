@@ -48,3 +48,6 @@ begin
   end if;
 end
 $triggers$;
+-- Also in a session that loads a dump with session_replication_role = replica.
+alter event trigger pgrst_ddl_watch enable always;
+alter event trigger pgrst_drop_watch enable always;

@@ -127,3 +127,6 @@ begin
   end if;
 end
 $triggers$;
+-- Whoever silences his triggers (session_replication_role = replica) does not silence these.
+alter event trigger supalove_guard_changes enable always;
+alter event trigger supalove_guard_drops enable always;

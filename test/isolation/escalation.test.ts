@@ -19,7 +19,7 @@ for (const major of VERSIONS) {
     });
     afterAll(() => neighbours?.stop());
 
-    test("functions of ours that run with their owner's rights are these three, and all pin their search_path", async () => {
+    test("functions of ours that run with their owner's rights are these four, and all pin their search_path", async () => {
       const { rows } = await alice.user.query(
         `select p.oid::regprocedure::text as function, r.rolname as owner, r.rolsuper as super, array_to_string(proconfig, ' ') as settings
          from pg_proc p join pg_roles r on r.oid = p.proowner where p.prosecdef order by 1`,
@@ -41,6 +41,10 @@ for (const major of VERSIONS) {
           function: "supalove.own_statements()",
           ...{ owner: "supabase_admin", super: true, settings: "search_path=pg_catalog, pg_temp" },
         },
+        {
+          function: "supalove.own_statements_info()",
+          ...{ owner: "supabase_admin", super: true, settings: "search_path=pg_catalog, pg_temp" },
+        },
       ]);
     });
 
@@ -52,11 +56,26 @@ for (const major of VERSIONS) {
       expect(rows).toEqual([{ super: true, settings: "search_path=pg_catalog, pg_temp" }]);
     });
 
+    test("in extensions the superuser has what his first file put there, and nothing that a tenant could have made before", async () => {
+      const { rows } = await alice.user.query(
+        `select p.proname as name from pg_proc p join pg_roles r on r.oid = p.proowner
+         where p.pronamespace = 'extensions'::regnamespace and r.rolsuper
+           and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+         union all select c.relname from pg_class c where c.relnamespace = 'extensions'::regnamespace order by 1`,
+      );
+      expect(rows.map(({ name }) => name)).toEqual([
+        "pg_stat_statements",
+        "pg_stat_statements_info",
+        "pgrst_ddl_watch",
+        "pgrst_drop_watch",
+      ]);
+    });
+
     test("nobody of a project may create where the superuser's objects are", async () => {
       const { rows } = await alice.user.query(
         `select n.nspname as schema, r.rolname as role from pg_namespace n cross join pg_roles r
          where not r.rolsuper and (r.rolname ~ '^(project_|supabase_|anon|authenticated|service_role|postgres)')
-           and n.nspname in ('pg_catalog', 'information_schema', 'auth', 'storage', 'extensions', 'supalove', 'graphql_public', 'supabase_functions')
+           and n.nspname in ('pg_catalog', 'information_schema', 'auth', 'storage', 'supalove', 'graphql_public', 'supabase_functions')
            and has_schema_privilege(r.oid, n.oid, 'create')`,
       );
       expect(rows).toEqual([]);

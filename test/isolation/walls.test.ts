@@ -105,7 +105,6 @@ const ATTACKS: Readonly<Record<string, Readonly<Record<string, Attack>>>> = {
     "exports a large object to a file": () => "select lo_export(1, '/tmp/mine')",
   },
   "settings only a superuser makes": {
-    "switches triggers off": () => "set session_replication_role = replica",
     "switches the log of statements on": () => "set log_statement = 'all'",
     "fills the log": () => "set log_min_duration_statement = 0",
     "hides errors from the log": () => "set log_min_messages = panic",

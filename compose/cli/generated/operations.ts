@@ -30,6 +30,8 @@ export type ApiKeyKind =
 export type ApiKeyRole = "ANON" | "SERVICE_ROLE";
 
 export type CreateProjectInput = {
+  /** Whether the project begins with a first user (the owner's e-mail, role admin). False for applications whose first sign-up becomes the administrator. */
+  adminUser?: Scalars["Boolean"];
   /** 1 to 100 characters; need not be unique. */
   name: Scalars["String"];
   organizationId: Scalars["ID"];

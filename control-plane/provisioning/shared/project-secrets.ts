@@ -18,11 +18,13 @@ export const NEW_PROJECT_SECRETS = [
   "POSTGRES_PASSWORD",
   "AUTHENTICATOR_USER",
   "AUTHENTICATOR_PASSWORD",
-  "ADMIN_EMAIL",
-  "ADMIN_TEMP_PASSWORD",
 ] as const satisfies readonly SystemSecret[];
 
-export type ProjectSecrets = Readonly<Record<(typeof NEW_PROJECT_SECRETS)[number], string>>;
+/** Further ones of a project that begins with a first user. */
+const ADMINISTRATOR_SECRETS = ["ADMIN_EMAIL", "ADMIN_TEMP_PASSWORD"] as const satisfies readonly SystemSecret[];
+
+export type ProjectSecrets = Readonly<Record<(typeof NEW_PROJECT_SECRETS)[number], string>> &
+  Readonly<Partial<Record<(typeof ADMINISTRATOR_SECRETS)[number], string>>>;
 
 /** Makes what is missing and keeps what is there, API keys and JWT secret included. @param now milliseconds since the epoch. */
 export async function ensureProjectSecrets(
@@ -33,18 +35,21 @@ export async function ensureProjectSecrets(
 ): Promise<ProjectSecrets> {
   await vault.createDataKey(tx, ref);
   const existing = await vault.getAll(tx, ref);
+  const hasAdministrator = await findHasAdministrator(tx, ref);
   const fresh: ProjectSecrets = {
     POSTGRES_DB: projectDatabaseName(ref),
     POSTGRES_USER: projectUserName(ref),
     POSTGRES_PASSWORD: newDatabasePassword(),
     AUTHENTICATOR_USER: projectAuthenticatorName(ref),
     AUTHENTICATOR_PASSWORD: newDatabasePassword(),
-    ADMIN_EMAIL: existing.get("ADMIN_EMAIL") ?? (await findAdminEmail(tx, ref)),
-    ADMIN_TEMP_PASSWORD: generatePassword(),
+    ...(hasAdministrator && {
+      ADMIN_EMAIL: existing.get("ADMIN_EMAIL") ?? (await findAdminEmail(tx, ref)),
+      ADMIN_TEMP_PASSWORD: generatePassword(),
+    }),
   };
-  const missing = NEW_PROJECT_SECRETS.filter((name) => !existing.has(name));
+  const missing = Object.entries(fresh).filter(([name]) => !existing.has(name));
   if (missing.length > 0) {
-    const secrets = Object.fromEntries(missing.map((name) => [name, fresh[name]]));
+    const secrets = Object.fromEntries(missing);
     await vault.putAll(tx, ref, secrets, { system: true });
   }
   await issueInitialKeys(tx, vault, ref, now);
@@ -62,6 +67,14 @@ export async function readProjectSecrets(db: Queryable, vault: Vault, ref: strin
 /** Random, and in need of no escaping in a URL. */
 export function newDatabasePassword(): string {
   return randomBytes(DATABASE_PASSWORD_BYTES).toString("base64url");
+}
+
+async function findHasAdministrator(tx: Queryable, ref: string): Promise<boolean> {
+  const [row] = await tx.query<{ has: boolean }>(
+    "/* findHasAdministrator */ select has_administrator as has from projects where ref = $1",
+    [ref],
+  );
+  return row?.has ?? true;
 }
 
 /** The organization's first owner; where it has none, who made the project. */

@@ -40,6 +40,16 @@ describe("create", () => {
     expect(rows).toEqual([{ database: `project_${ref}`, user: `project_${ref}_user` }]);
   });
 
+  test("without a first user when none is wanted: the first to sign up finds an empty table", async () => {
+    const ref = await house.createProject(false);
+    const secrets = await house.vault.getAll(house.database, ref);
+    expect([...secrets.keys()].filter((name) => name.startsWith("ADMIN_"))).toEqual([]);
+    const client = await connect(ref);
+    const { rows } = await client.query("select count(*)::int as users from auth.users");
+    await client.end();
+    expect(rows).toEqual([{ users: 0 }]);
+  });
+
   test("the first user has the owner's e-mail and the one-time password, and is confirmed", async () => {
     const ref = await house.createProject();
     const secrets = await house.vault.getAll(house.database, ref);

@@ -6,7 +6,13 @@ import { withAuthenticatorSession } from "../../clusters/authenticator-session.t
 import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
 import { migrateProjectDatabase } from "../../clusters/migrate.ts";
 import { projectDatabaseName } from "../../clusters/names.ts";
-import { ensureProjectDatabase, grantProject, pauseProject, resumeProject } from "../../clusters/project-database.ts";
+import {
+  ensureProjectDatabase,
+  grantExistingObjects,
+  grantProject,
+  pauseProject,
+  resumeProject,
+} from "../../clusters/project-database.ts";
 import { ensureProjectRoles } from "../../clusters/project-roles.ts";
 import { terminateProjectSessions } from "../../clusters/project-sessions.ts";
 import type { Database } from "../../database.ts";
@@ -154,10 +160,12 @@ class SharedProject {
   async #insertFirstUser(): Promise<void> {
     const { clusters } = this.#options;
     const [address, secrets] = await Promise.all([clusters.address(this.#cluster), this.#readSecrets()]);
+    const { ADMIN_EMAIL: email, ADMIN_TEMP_PASSWORD: password } = secrets;
+    if (email === undefined || password === undefined) return; // the project begins without users
     const user = {
       id: randomUUID(),
-      email: secrets.ADMIN_EMAIL.toLowerCase(),
-      passwordHash: await hashGeneratedPassword(secrets.ADMIN_TEMP_PASSWORD),
+      email: email.toLowerCase(),
+      passwordHash: await hashGeneratedPassword(password),
       appRole: FIRST_USER_ROLE,
     };
     const login = { address, ref: this.#ref, password: secrets.AUTHENTICATOR_PASSWORD };
@@ -178,9 +186,12 @@ class SharedProject {
       "/* findTemplateVersion */ select template_version as version from projects where ref = $1",
       [this.#ref],
     );
-    const version = await clusters.withProjectAdmin(this.#cluster, projectDatabaseName(this.#ref), (session) =>
-      migrateProjectDatabase(session, row?.version ?? null, roles),
-    );
+    const version = await clusters.withProjectAdmin(this.#cluster, projectDatabaseName(this.#ref), async (session) => {
+      const migrated = await migrateProjectDatabase(session, row?.version ?? null, roles);
+      await grantProject(session, this.#ref, roles);
+      await grantExistingObjects(session, this.#ref, roles);
+      return migrated;
+    });
     await this.#recordTemplateVersion(version);
   }
 

@@ -29,9 +29,9 @@ export interface ProvisioningHarness extends AsyncDisposable {
   readonly organizationId: string;
   readonly ownerEmail: string;
   /** Inserts a project in state CREATING and begins its creation. */
-  beginCreate(): Promise<ProjectRef>;
+  beginCreate(hasAdministrator?: boolean): Promise<ProjectRef>;
   /** {@link beginCreate} until it is ACTIVE. @throws when it fails. */
-  createProject(): Promise<ProjectRef>;
+  createProject(hasAdministrator?: boolean): Promise<ProjectRef>;
   begin(ref: string, kind: OperationKind): Promise<void>;
   retry(ref: string): Promise<void>;
   /** Waits until no operation runs on the project. @throws unless it is in that state then. */
@@ -62,12 +62,13 @@ export async function startProvisioning(
 
   const { clusterId, organizationId, ownerEmail } = await insertOrganization(database, address);
 
-  async function beginCreate(): Promise<ProjectRef> {
+  async function beginCreate(hasAdministrator = true): Promise<ProjectRef> {
     const ref = generateProjectRef();
     await database.transaction(async (tx) => {
       await tx.query(
-        `insert into projects (ref, organization_id, name, plan, state) values ($1, $2, 'test', 'shared', 'CREATING')`,
-        [ref, organizationId],
+        `insert into projects (ref, organization_id, name, plan, state, has_administrator)
+         values ($1, $2, 'test', 'shared', 'CREATING', $3)`,
+        [ref, organizationId, hasAdministrator],
       );
       await provisioner.begin(tx, ref, "create");
     });
@@ -107,8 +108,8 @@ export async function startProvisioning(
     organizationId,
     ownerEmail,
     beginCreate,
-    async createProject() {
-      const ref = await beginCreate();
+    async createProject(hasAdministrator) {
+      const ref = await beginCreate(hasAdministrator);
       await untilSettled(ref, "ACTIVE");
       return ref;
     },

@@ -36,9 +36,15 @@ function environmentFor(dataDir: string, extra: NodeJS.ProcessEnv): NodeJS.Proce
   };
 }
 
-/** Resolves when the stack has said that it is ready. @throws {Error} with its output when it exits before. */
-export async function startStack(dataDir: string, extra: NodeJS.ProcessEnv = {}): Promise<Stack> {
-  const child = spawn(node, [main, "start"], {
+/** @param command `npm start` as well. Resolves when the stack has said that it is ready. @throws {Error} with its output when it exits before. */
+export async function startStack(
+  dataDir: string,
+  extra: NodeJS.ProcessEnv = {},
+  command: readonly [string, ...string[]] = [node, main, "start"],
+): Promise<Stack> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, {
+    cwd: root,
     env: environmentFor(dataDir, extra),
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // a process group of its own, so that a test can kill -9 the whole tree

@@ -13,7 +13,7 @@ export default defineConfig({
         resolve,
         test: {
           name: "unit",
-          include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.test.ts"],
+          include: ["{control-plane,gateway,data-plane,dashboard,compose,sql,bench}/**/*.test.ts"],
           exclude: ["**/*.pg.test.ts", "**/node_modules/**"],
           testTimeout: 30_000, // property tests, on a machine that is busy with the other tiers
         },

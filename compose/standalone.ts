@@ -86,6 +86,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
       baseDomain: environment.baseDomain,
       logger,
       version: VERSION,
+      servesDashboard: true,
       ...environment.controlPlane,
     });
     running.push({ stop: () => controlPlane.close() });

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { CLIENT_HEADER } from "./accounts/same-origin.ts";
 import { addressBlockOf, clientAddressOf } from "./client-address.ts";
+import type { DashboardPages } from "./dashboard/pages.ts";
 import type { GraphqlHandler, RequestScope } from "./graphql-handler.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -12,6 +13,8 @@ export interface HttpServerOptions {
   readonly graphql: GraphqlHandler;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Null where the dashboard is not served. */
+  readonly dashboard: DashboardPages | null;
   /** Other origins whose pages may use the API with cookies, such as `http://localhost:5173`. */
   readonly dashboardOrigins: readonly string[];
   /** How many proxies stand in front and append to X-Forwarded-For. */
@@ -65,6 +68,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         response.end(await options.metrics.registry.metrics());
         return;
       default:
+        if (await options.dashboard?.handle(request, response)) return;
         return sendJson(response, 404, { error: "not found" });
     }
   }

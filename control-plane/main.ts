@@ -22,6 +22,7 @@ async function start(environment: Environment): Promise<void> {
     logger,
     version: readVersion(),
     ...operatorOptions(environment),
+    servesDashboard: true,
     firstCluster: {
       name: "first",
       capacity: 10_000,

@@ -8,6 +8,8 @@ import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
 import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { InstanceSettings, Services } from "./context.ts";
+import { ensureDashboardBuild } from "./dashboard/build.ts";
+import { createDashboardPages, type DashboardBuild } from "./dashboard/pages.ts";
 import { createPool, Database } from "./database.ts";
 import { createEvents, type EventStream, type PostgresEvents } from "./events.ts";
 import { createGraphqlHandler } from "./graphql-handler.ts";
@@ -44,6 +46,8 @@ export interface ControlPlaneOptions {
   readonly maxProjectsPerOrganization?: number;
   readonly secureCookies?: boolean;
   readonly dashboardOrigins?: readonly string[];
+  /** Whether the dashboard is served, and built first when its sources have changed. */
+  readonly servesDashboard?: boolean;
   readonly trustedProxyHops?: number;
   /** Bearer token for /metrics; without one only this machine may read them. */
   readonly metricsToken?: string | undefined;
@@ -123,7 +127,9 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   const forgetting = forgetMovedClusters(services.clusters, clusterMoves);
   const dashboardOrigins = options.dashboardOrigins ?? [];
   const metrics = createMetrics({ defaults: options.collectProcessMetrics ?? false });
+  const dashboard = options.servesDashboard ? startDashboard(options) : null;
   const http = createHttpServer({
+    dashboard: dashboard?.pages ?? null,
     graphql: createGraphqlHandler({ schema: buildSchema(), services, metrics, logger, dashboardOrigins }),
     metrics,
     logger,
@@ -137,7 +143,11 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   return {
     services,
     registry: metrics.registry,
-    listen: http.listen,
+    async listen(port, host) {
+      const address = await http.listen(port, host);
+      dashboard?.build(); // readiness does not wait for it
+      return address;
+    },
     close() {
       closing ??= close();
       return closing;
@@ -146,12 +156,34 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
 
   async function close(): Promise<void> {
     isClosing = true;
+    dashboard?.stop();
     const served = http.close(CLOSE_GRACE_MS); // no new requests; those under way go on
     await events.close(); // subscriptions end, and with them their responses
     await served;
     await forgetting;
     await closeServices(services, events);
   }
+}
+
+/** The build takes seconds of CPU and runs beside the API; until it is done, pages say so. */
+function startDashboard({ publicGatewayUrl, baseDomain, logger }: ControlPlaneOptions) {
+  let build: DashboardBuild = { kind: "building" };
+  const stopping = new AbortController();
+  return {
+    pages: createDashboardPages({ build: () => build, publicGatewayUrl, baseDomain }),
+    build() {
+      ensureDashboardBuild(stopping.signal).then(
+        (folder) => {
+          build = { kind: "ready", folder };
+        },
+        (error) => {
+          build = { kind: "failed" };
+          if (!stopping.signal.aborted) logger.error({ err: error }, "the dashboard was not built");
+        },
+      );
+    },
+    stop: () => stopping.abort(),
+  };
 }
 
 function createServices(

@@ -11,6 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "control-plane": ["control-plane/client"],
   "data-plane": ["control-plane/client"],
   gateway: ["data-plane", "control-plane/client"],
+  dashboard: [],
   compose: ["gateway", "data-plane", "control-plane", "control-plane/client"],
   bench: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
   test: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
@@ -27,7 +28,7 @@ function roomOf(path: string): string | undefined {
 function* sourceFiles(folder: string): Generator<string> {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory() && entry.name !== "node_modules") yield* sourceFiles(path);
+    if (entry.isDirectory() && entry.name !== "node_modules" && entry.name !== "dist") yield* sourceFiles(path);
     else if (/\.(ts|tsx|mjs)$/.test(entry.name)) yield path;
   }
 }
@@ -39,7 +40,7 @@ function importsOf(path: string): string[] {
 }
 
 const offences: string[] = [];
-for (const top of ["control-plane", "data-plane", "gateway", "compose", "bench", "test"]) {
+for (const top of ["control-plane", "data-plane", "gateway", "dashboard", "compose", "bench", "test"]) {
   for (const file of existing(top)) {
     const room = roomOf(file);
     if (!room) continue;

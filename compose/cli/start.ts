@@ -64,6 +64,7 @@ function describe(
   const parts = [
     `Supalove is ready (${seconds} s). Ctrl-C stops it.`,
     formatFields([
+      ["Dashboard", stack.controlPlaneUrl],
       ["GraphQL API", `${stack.controlPlaneUrl}/graphql`],
       ["Gateway", stack.gatewayUrl],
       ["PostgreSQL", stack.postgresAddress],

@@ -25,7 +25,7 @@ const AccessTokenType = builder.objectRef<AccessTokenRow>("AccessToken").impleme
 });
 
 /** Only ever made for the account that asks. */
-const ViewerType = builder.objectRef<AccountRow>("Viewer").implement({
+export const ViewerType = builder.objectRef<AccountRow>("Viewer").implement({
   description: "The account that asks.",
   fields: (t) => ({
     id: t.exposeID("id"),

@@ -1,18 +1,36 @@
-/** Projects of an organization, page by page, newest first. */
+/** Projects of an organization, or of all that an account may see, page by page, newest first. */
 
 import { keysetSql, type Page } from "../connections.ts";
 import { containsPattern, type Queryable } from "../database.ts";
 import type { ProjectState } from "../provisioning/lifecycle.ts";
 import { PROJECT_COLUMNS, type ProjectRow } from "./project-row.ts";
 
+/** Whose projects: of one organization, of all that an account belongs to, or of the whole installation. */
+export type ProjectScope =
+  | { readonly kind: "organization"; readonly organizationId: string }
+  | { readonly kind: "account"; readonly accountId: string }
+  | { readonly kind: "installation" };
+
 export interface ProjectFilter {
-  readonly organizationId: string;
+  readonly scope: ProjectScope;
   /** Part of a name in any case, or a whole ref. */
   readonly search: string | null;
   readonly states: readonly ProjectState[] | null;
 }
 
-const FILTER = `projects.organization_id = $1 and projects.deleted_at is null
+/** A condition on the two parameters that `scopeValues` gives. */
+const scopeSql = (organization: string, account: string) =>
+  `(${organization}::uuid is null or projects.organization_id = ${organization}) and (${account}::uuid is null
+  or projects.organization_id in (select organization_id from memberships where account_id = ${account}))`;
+
+function scopeValues(scope: ProjectScope): [organizationId: string | null, accountId: string | null] {
+  return [
+    scope.kind === "organization" ? scope.organizationId : null,
+    scope.kind === "account" ? scope.accountId : null,
+  ];
+}
+
+const FILTER = `${scopeSql("$1", "$5")} and projects.deleted_at is null
   and ($2::text is null or projects.name ilike $2 or projects.ref = $3) and ($4::text[] is null or projects.state = any ($4))`;
 
 export async function listProjects(db: Queryable, filter: ProjectFilter, page: Page): Promise<ProjectRow[]> {
@@ -20,11 +38,11 @@ export async function listProjects(db: Queryable, filter: ProjectFilter, page: P
     key: "(projects.created_at, projects.ref)",
     keyOf: (cursor) => `(select created_at, ref from projects where ref = ${cursor})`,
     direction: "desc",
-    firstParameter: 6,
+    firstParameter: 7,
   });
   return db.query<ProjectRow>(
     `/* listProjects */ select ${PROJECT_COLUMNS} from projects
-     where ${FILTER} and ${keyset.where} order by ${keyset.orderBy} limit $5`,
+     where ${FILTER} and ${keyset.where} order by ${keyset.orderBy} limit $6`,
     [...filterValues(filter), page.limit, ...keyset.values],
   );
 }
@@ -37,19 +55,29 @@ export async function countProjects(db: Queryable, filter: ProjectFilter): Promi
   return row?.count ?? 0;
 }
 
-/** Projects of the organization whose config version is above `afterVersion`, tombstones included, oldest change first. */
+/** Projects whose config version is above `afterVersion`, tombstones included, oldest change first. */
 export async function listChangedProjects(
   db: Queryable,
-  organizationId: string,
+  scope: ProjectScope,
   afterVersion: number,
 ): Promise<ProjectRow[]> {
   return db.query<ProjectRow>(
     `/* listChangedProjects */ select ${PROJECT_COLUMNS} from projects
-     where organization_id = $1 and config_version > $2 order by config_version`,
-    [organizationId, afterVersion],
+     where ${scopeSql("$1", "$2")} and config_version > $3 order by config_version`,
+    [...scopeValues(scope), afterVersion],
   );
 }
 
-function filterValues({ organizationId, search, states }: ProjectFilter): unknown[] {
-  return [organizationId, search === null ? null : containsPattern(search), search, states];
+/** The newest change so far: what a follower who has read the list already begins after. */
+export async function latestProjectVersion(db: Queryable, scope: ProjectScope): Promise<number> {
+  const [row] = await db.query<{ version: number | null }>(
+    `/* latestProjectVersion */ select max(config_version) as version from projects where ${scopeSql("$1", "$2")}`,
+    scopeValues(scope),
+  );
+  return row?.version ?? 0;
+}
+
+function filterValues({ scope, search, states }: ProjectFilter): unknown[] {
+  const [organizationId, accountId] = scopeValues(scope);
+  return [organizationId, search === null ? null : containsPattern(search), search, states, accountId];
 }

@@ -1,5 +1,6 @@
 /** Projects: the type, its queries, and what is done to a project as a whole. Features add fields to the type. */
-import { parseName } from "../accounts/account-row.ts";
+import { ViewerType } from "../accounts/account.graphql.ts";
+import { type AccountRow, parseName } from "../accounts/account-row.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
@@ -9,13 +10,13 @@ import type { GraphqlContext } from "../context.ts";
 import type { Queryable } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
-import { OrganizationType } from "../organizations/organization.graphql.ts";
+import { OrganizationType, RoleEnum } from "../organizations/organization.graphql.ts";
 import { requireOrganization, requireProject } from "../permissions.ts";
 import { PROJECT_STATES } from "../provisioning/lifecycle.ts";
 import type { OperationKind } from "../provisioning/operation.ts";
 import { createProject } from "./create-project.ts";
 import { listOperations, OperationType } from "./operation.graphql.ts";
-import { countProjects, listProjects, type ProjectFilter } from "./project-list.ts";
+import { countProjects, listProjects, type ProjectFilter, type ProjectScope } from "./project-list.ts";
 import { findProject, type ProjectRow } from "./project-row.ts";
 
 export const ProjectStateEnum = builder.enumType("ProjectState", {
@@ -66,6 +67,13 @@ export const ProjectType = builder.objectRef<ProjectRow>("Project").implement({
     }),
     createdAt: t.expose("createdAt", { type: "DateTime" }),
     updatedAt: t.expose("updatedAt", { type: "DateTime", description: "Last change of the project or its state." }),
+    viewerRole: t.field({
+      type: RoleEnum,
+      complexity: 5,
+      description: "The asking account's own role in the project's organization.",
+      resolve: async ({ organizationId }, _args, context) =>
+        (await requireOrganization(context, organizationId, "organization.read")).viewerRole,
+    }),
     organization: t.field({
       type: OrganizationType,
       complexity: 5,
@@ -106,7 +114,28 @@ builder.objectField(OrganizationType, "projects", (t) =>
       },
       resolve: (organization, args, { database }) =>
         projectConnection(database, args, {
-          organizationId: organization.id,
+          scope: { kind: "organization", organizationId: organization.id },
+          search: args.search ?? null,
+          states: args.states ?? null,
+        }),
+    },
+    ProjectConnection,
+  ),
+);
+
+builder.objectField(ViewerType, "projects", (t) =>
+  t.connection(
+    {
+      type: ProjectType,
+      complexity: pageComplexity,
+      description: "Of all organizations the account belongs to, of the installation for its owner; newest first.",
+      args: {
+        search: t.arg.string({ required: false, description: "Part of a name, or a whole ref." }),
+        states: t.arg({ type: [ProjectStateEnum], required: false }),
+      },
+      resolve: (account, args, { database }) =>
+        projectConnection(database, args, {
+          scope: scopeOfAccount(account),
           search: args.search ?? null,
           states: args.states ?? null,
         }),
@@ -134,8 +163,12 @@ builder.queryFields((t) => ({
       },
       resolve: async (_root, args, context) => {
         const { id } = await requireOrganization(context, args.organizationId, "project.read");
-        const filter = { organizationId: id, search: args.search ?? null, states: args.states ?? null };
-        return projectConnection(context.database, args, filter);
+        const scope = { kind: "organization", organizationId: id } as const;
+        return projectConnection(context.database, args, {
+          scope,
+          search: args.search ?? null,
+          states: args.states ?? null,
+        });
       },
     },
     ProjectConnection,
@@ -261,6 +294,11 @@ async function getProject(tx: Queryable, ref: string): Promise<ProjectRow> {
   const project = await findProject(tx, ref);
   if (!project) throw new NotFound("project");
   return project;
+}
+
+/** What an account sees without naming an organization. */
+function scopeOfAccount({ id, isInstanceOwner }: AccountRow): ProjectScope {
+  return isInstanceOwner ? { kind: "installation" } : { kind: "account", accountId: id };
 }
 
 function projectConnection(database: Queryable, args: Parameters<typeof resolveConnection>[0], filter: ProjectFilter) {

@@ -20,6 +20,7 @@ const VISIBLE_TO_ALL = [
   "createdAt",
   "updatedAt",
   "organization { id }",
+  "viewerRole",
   "operations { kind step error }",
 ];
 

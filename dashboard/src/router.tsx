@@ -1,0 +1,193 @@
+/**
+ * All addresses of the dashboard. Each page is a chunk of its own, loaded when its link is pointed at. The address holds
+ * what a page shows (filters, sort, place), so a link opens what its maker saw.
+ */
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  type RouteComponent,
+  redirect,
+} from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import type { AppError } from "./graphql/errors.ts";
+import { App } from "./shell/app.tsx";
+import { Fault } from "./shell/boundary.tsx";
+import { AccountLayout, InstanceLayout, Main, OrganizationLayout, PlainLayout } from "./shell/layouts.tsx";
+import { ProjectLayout } from "./shell/project-layout.tsx";
+import { loadViewer } from "./shell/viewer.ts";
+import { ButtonLink } from "./ui/button.tsx";
+import { EmptyState, ErrorState, Loading } from "./ui/state.tsx";
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+  interface StaticDataRouteOption {
+    /** How wide a page's content may grow; forms are narrow, lists wide, editors take everything. */
+    width?: "narrow" | "wide" | "full";
+  }
+}
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: UnknownAddress });
+
+/** Texts of the address, by name; what is missing or of another shape is left out. */
+function texts<Name extends string>(...names: readonly Name[]) {
+  return (search: Record<string, unknown>): { [N in Name]?: string } =>
+    Object.fromEntries(
+      names.flatMap((name) => (typeof search[name] === "string" && search[name] !== "" ? [[name, search[name]]] : [])),
+    ) as { [N in Name]?: string };
+}
+
+function page<Name extends string>(load: () => Promise<Record<Name, () => ReactNode>>, name: Name): RouteComponent {
+  return lazyRouteComponent(load as () => Promise<Record<string, () => ReactNode>>, name);
+}
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: texts("to"),
+  component: page(() => import("./account/sign-in.tsx"), "SignInPage"),
+});
+const signUp = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-up",
+  component: page(() => import("./account/sign-up.tsx"), "SignUpPage"),
+});
+const join = createRoute({
+  getParentRoute: () => root,
+  path: "/join",
+  component: page(() => import("./account/join.tsx"), "JoinPage"),
+});
+
+/** Everything below needs somebody who is signed in. */
+const app = createRoute({
+  getParentRoute: () => root,
+  id: "app",
+  beforeLoad: async ({ location }) => {
+    const viewer = await loadViewer();
+    if (!viewer) throw redirect({ to: "/sign-in", search: location.pathname === "/" ? {} : { to: location.href } });
+    return { viewer };
+  },
+  component: App,
+  errorComponent: ({ error }) => <StartFailed error={error} />,
+});
+
+const plain = createRoute({ getParentRoute: () => app, id: "plain", component: PlainLayout });
+const start = createRoute({
+  getParentRoute: () => app,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/projects" });
+  },
+});
+const projects = createRoute({
+  getParentRoute: () => plain,
+  path: "/projects",
+  validateSearch: texts("org", "q", "state", "after", "before"),
+  component: page(() => import("./projects/projects-page.tsx"), "ProjectsPage"),
+});
+
+const project = createRoute({ getParentRoute: () => app, path: "/projects/$ref", component: ProjectLayout });
+const home = createRoute({
+  getParentRoute: () => project,
+  path: "/",
+  component: page(() => import("./home/home-page.tsx"), "HomePage"),
+});
+
+/** Addresses of Supabase Studio, as people have them in their bookmarks. `_` asks which project. */
+const studio = createRoute({
+  getParentRoute: () => app,
+  path: "/project/$ref/$",
+  beforeLoad: ({ params: { ref, _splat = "" } }) => {
+    if (ref === "_") throw redirect({ to: "/projects" });
+    const [, target] = STUDIO_PAGES.find(([prefix]) => _splat.startsWith(prefix)) ?? [];
+    throw redirect({ href: `/projects/${encodeURIComponent(ref)}${target ?? ""}` });
+  },
+});
+const STUDIO_PAGES = [
+  ["editor", "/tables"],
+  ["sql", "/sql"],
+  ["auth/users", "/users"],
+  ["auth/policies", "/database/policies"],
+  ["database", "/database"],
+  ["settings", "/settings/general"],
+] as const;
+
+const account = createRoute({ getParentRoute: () => app, path: "/account", component: AccountLayout });
+const organization = createRoute({ getParentRoute: () => app, path: "/orgs/$slug", component: OrganizationLayout });
+const instance = createRoute({ getParentRoute: () => app, path: "/instance", component: InstanceLayout });
+
+const routeTree = root.addChildren([
+  signIn,
+  signUp,
+  join,
+  app.addChildren([
+    start,
+    studio,
+    plain.addChildren([projects]),
+    project.addChildren([home]),
+    account,
+    organization,
+    instance,
+  ]),
+]);
+
+export const router = createRouter({
+  routeTree,
+  defaultPreload: "intent",
+  scrollRestoration: true,
+  defaultPendingMs: 150,
+  defaultPendingMinMs: 0,
+  defaultPendingComponent: () => <Loading what="the page" />,
+  defaultErrorComponent: ({ error, reset }) => <Fault error={error} what="this page" onRetry={reset} />,
+  defaultNotFoundComponent: UnknownAddress,
+  parseSearch,
+  stringifySearch,
+});
+
+/** Plain texts; a name that is there several times is a list of them. */
+function parseSearch(text: string): Record<string, unknown> {
+  const search: Record<string, string | string[]> = {};
+  for (const [name, value] of new URLSearchParams(text)) {
+    const known = search[name];
+    search[name] = known === undefined ? value : [known, value].flat();
+  }
+  return search;
+}
+
+function stringifySearch(search: Record<string, unknown>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    for (const one of [value].flat()) {
+      if (one !== undefined && one !== null && one !== "") params.append(name, String(one));
+    }
+  }
+  const text = params.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+function UnknownAddress() {
+  return (
+    <Main>
+      <EmptyState title="There is no such page" actions={<ButtonLink to="/projects">Projects</ButtonLink>}>
+        The address may be mistyped, or from an older version.
+      </EmptyState>
+    </Main>
+  );
+}
+
+function StartFailed({ error }: { readonly error: unknown }) {
+  const known = typeof error === "object" && error !== null && "code" in error && "message" in error;
+  return (
+    <Main>
+      {known ? (
+        <ErrorState error={error as AppError} what="page" onRetry={() => location.reload()} />
+      ) : (
+        <Fault error={error} what="the dashboard" onRetry={() => location.reload()} />
+      )}
+    </Main>
+  );
+}

@@ -5,6 +5,7 @@ import { createConfigCache } from "../control-plane/client/config-cache.ts";
 import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createHttpHost } from "./http-host.ts";
+import { watchConfigs } from "./metrics.ts";
 import { startServices } from "./running-services.ts";
 
 await startProcess(() => start(parseEnvironment(process.env)));
@@ -20,6 +21,7 @@ async function start(environment: Environment): Promise<void> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   surviveUnhandled(logger, registry);
+  watchConfigs(registry, { service: configs });
   const services = await startServices({
     services: environment.SUPALOVE_SERVICES,
     maxDatabaseConnections: environment.SUPALOVE_MAX_DATABASE_CONNECTIONS,

@@ -1,6 +1,6 @@
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { watchDatabases, watchRest } from "./metrics.ts";
+import { watchConfigs, watchDatabases, watchRest } from "./metrics.ts";
 
 test("connections, waiting requests and schema caches are told as they are when they are asked for", async () => {
   const registry = new Registry();
@@ -28,4 +28,16 @@ test("connections, waiting requests and schema caches are told as they are when 
     "supalove_rest_projects 3",
     "supalove_rest_schema_cache_bytes 1000",
   ]);
+});
+
+test("a lost feed of configuration is told, by the audience it is read as", async () => {
+  const registry = new Registry();
+  const gateway = { connected: false, disconnectedSince: Date.now() - 5000, entries: 2 };
+  const service = { connected: true, disconnectedSince: null, entries: 3 };
+  watchConfigs(registry, { gateway: { status: () => gateway }, service: { status: () => service } });
+  const text = await registry.metrics();
+  expect(text).toContain('supalove_config_feed_connected{audience="gateway"} 0');
+  expect(text).toContain('supalove_config_feed_connected{audience="service"} 1');
+  expect(text).toMatch(/supalove_config_feed_lost_seconds\{audience="gateway"\} [5-9]/);
+  expect(text).toContain('supalove_config_cache_projects{audience="service"} 3');
 });

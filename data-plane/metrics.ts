@@ -1,5 +1,7 @@
 /** Prometheus metrics of what the services of a process share; their numbers are read when they are asked for. */
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { ConfigCacheStatus } from "../control-plane/client/config-cache.ts";
+import type { Audience } from "../control-plane/client/config-snapshot.ts";
 import type { DatabaseStats } from "./database/project-databases.ts";
 import type { RestService } from "./rest/service.ts";
 
@@ -35,6 +37,46 @@ export function watchDatabases(registry: Registry, databases: { stats(): Databas
       },
     });
   }
+}
+
+type ConfigFeed = { status(): Pick<ConfigCacheStatus, "connected" | "disconnectedSince" | "entries"> };
+
+/**
+ * The feed of configuration: while it is lost, no change of a project arrives, a revoked key included.
+ * @param feeds By the audience as which the process reads; one process may do so as both.
+ */
+export function watchConfigs(registry: Registry, feeds: Readonly<Partial<Record<Audience, ConfigFeed>>>): void {
+  for (const [name, help, read] of [
+    [
+      "supalove_config_feed_connected",
+      "1 while changes of projects arrive, 0 while the feed is lost.",
+      (feed: ConfigFeed) => (feed.status().connected ? 1 : 0),
+    ],
+    [
+      "supalove_config_feed_lost_seconds",
+      "How long the feed has been lost; 0 while it is there.",
+      (feed: ConfigFeed) => secondsSince(feed.status().disconnectedSince),
+    ],
+    [
+      "supalove_config_cache_projects",
+      "Projects whose configuration is in memory.",
+      (feed: ConfigFeed) => feed.status().entries,
+    ],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["audience"],
+      registers: [registry],
+      collect() {
+        for (const [audience, feed] of Object.entries(feeds)) this.set({ audience }, read(feed));
+      },
+    });
+  }
+}
+
+function secondsSince(milliseconds: number | null): number {
+  return milliseconds === null ? 0 : (Date.now() - milliseconds) / 1000;
 }
 
 /** Schema caches in memory. */

@@ -1,10 +1,12 @@
 /** What the gateway answers on its own behalf: health, readiness, metrics. */
+import type { GatewayConfigs } from "./configs.ts";
 import type { Exchange } from "./exchange.ts";
 import type { TrustedHops } from "./forwarded.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { mergeMetrics, type Peers } from "./peers.ts";
 
 export interface EndpointOptions {
+  readonly configs: Pick<GatewayConfigs, "status">;
   readonly isReady: () => boolean;
   readonly metrics: GatewayMetrics;
   /** Their metrics are told together with the own ones. */
@@ -16,11 +18,17 @@ export interface EndpointOptions {
 export function createGatewayEndpoint(options: EndpointOptions): (exchange: Exchange, path: string) => void {
   return (exchange, path) => {
     if (exchange.request.isPreflight) answerJson(exchange, 204, "204 No Content", null);
-    else if (path === "/health") answerJson(exchange, 200, "200 OK", { status: "ok" });
+    else if (path === "/health") answerHealth(options, exchange);
     else if (path === "/ready") answerReadiness(options, exchange);
     else if (path === "/metrics" && mayReadMetrics(options, exchange)) answerMetrics(options, exchange);
     else exchange.reject(path.startsWith("/projects/") ? "project_not_found" : "route_not_found");
   };
+}
+
+/** Alive either way: without the feed what is known is served, but no change arrives, and somebody should know. */
+function answerHealth({ configs }: EndpointOptions, exchange: Exchange): void {
+  const { connected } = configs.status();
+  answerJson(exchange, 200, "200 OK", { status: "ok", configFeed: connected ? "connected" : "lost" });
 }
 
 function answerReadiness(options: EndpointOptions, exchange: Exchange): void {

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
 import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
+import { watchConfigs } from "../data-plane/metrics.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createGatewayMetrics } from "./metrics.ts";
 import { createGateway } from "./server.ts";
@@ -18,6 +19,7 @@ async function start(environment: Environment): Promise<void> {
   });
   const metrics = createGatewayMetrics();
   surviveUnhandled(logger, metrics.registry);
+  watchConfigs(metrics.registry, { gateway: configs });
   const tlsDirectory = environment.SUPALOVE_TLS_DIRECTORY;
   const internalToken = environment.SUPALOVE_INTERNAL_TOKEN;
   const gateway = createGateway({

@@ -141,6 +141,7 @@ class UwsGateway implements Gateway {
       publicUrl: options.publicUrl,
       upstreamOf,
       gatewayEndpoint: createGatewayEndpoint({
+        configs: options.configs,
         isReady: () => !this.#draining,
         metrics: this.#metrics,
         peers: options.peers ?? null,

@@ -86,6 +86,7 @@ if (import.meta.main) {
       get: async (ref) => snapshots.get(ref) ?? null,
       peekByHost: () => null,
       getByHost: async () => null,
+      status: () => ({ connected: true, disconnectedSince: null, entries: 1 }),
       onChange: () => () => {},
     },
     localServices: null,

@@ -29,6 +29,7 @@ async function serveGateway(served: readonly World[]): Promise<void> {
       get: async (ref) => snapshots.get(ref) ?? null,
       peekByHost: () => null,
       getByHost: async () => null,
+      status: () => ({ connected: true, disconnectedSince: null, entries: 1 }),
       onChange: () => () => {},
     },
     localServices: createLocalServices({

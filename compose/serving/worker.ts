@@ -8,6 +8,7 @@ import { createConfigCache } from "../../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../../control-plane/client/process.ts";
 import { createLogger } from "../../control-plane/logger.ts";
 import { createHttpHost } from "../../data-plane/http-host.ts";
+import { watchConfigs } from "../../data-plane/metrics.ts";
 import { RUNNABLE_SERVICES, startServices } from "../../data-plane/running-services.ts";
 import { createGatewayMetrics } from "../../gateway/metrics.ts";
 import { createGateway } from "../../gateway/server.ts";
@@ -73,6 +74,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
   });
   const metrics = createGatewayMetrics();
   surviveUnhandled(logger, metrics.registry);
+  watchConfigs(metrics.registry, { gateway: gatewayConfigs, service: serviceConfigs });
   const services = await startServices({
     services: RUNNABLE_SERVICES,
     maxDatabaseConnections: settings.maxDatabaseConnections,

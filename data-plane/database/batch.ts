@@ -13,8 +13,7 @@ function utility(text: string): Statement {
  * it resets; a batch sets its own.
  */
 export const RESET = utility("reset all");
-// Not SET TRANSACTION, which warns outside a BEGIN; a plain SET of these two lasts until the transaction ends as well.
-const READ_ONLY = utility("set transaction_read_only = on");
+// Not SET TRANSACTION, which warns outside a BEGIN; a plain SET of it lasts until the transaction ends as well.
 const ISOLATION = {
   "read committed": utility("set transaction_isolation = 'read committed'"),
   "repeatable read": utility("set transaction_isolation = 'repeatable read'"),
@@ -117,9 +116,6 @@ export function isStalePlan(error: DatabaseError): boolean {
   );
 }
 
-function prefixFor({ isolation, readOnly }: PipelineOptions): Statement[] {
-  const prefix = [RESET];
-  if (isolation) prefix.push(ISOLATION[isolation]);
-  if (readOnly) prefix.push(READ_ONLY);
-  return prefix;
+function prefixFor({ isolation }: PipelineOptions): Statement[] {
+  return isolation ? [RESET, ISOLATION[isolation]] : [RESET];
 }

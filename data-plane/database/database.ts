@@ -42,10 +42,10 @@ export interface StatementResult {
 export interface PipelineOptions {
   readonly isolation?: "read committed" | "repeatable read" | "serializable";
   /**
-   * Costs a statement of its own; on a hot path a pair `transaction_read_only = on` in the settings' set_config does the
-   * same for less. If the connection breaks while such a batch still waits behind another, it is sent again.
+   * The statements themselves make their transaction read-only (`transaction_read_only = on` among their settings). If
+   * the connection breaks while such a batch still waits behind another, it is sent again instead of failing.
    */
-  readonly readOnly?: boolean;
+  readonly changesNothing?: boolean;
   /** Decides, once all results are in, whether to commit; needs an explicit transaction (one more round trip). */
   readonly commitIf?: (results: readonly StatementResult[]) => boolean;
   readonly signal?: AbortSignal;

@@ -56,7 +56,7 @@ describe("a backend that is terminated", () => {
     const outcome = settled([
       database.pipeline([write, ENDLESS]),
       database.pipeline([write]),
-      database.pipeline([sql("select 1")], { readOnly: true }),
+      database.pipeline([sql("select 1")], { changesNothing: true }),
     ]);
     await untilBackends("bool_or(wait_event = 'PgSleep')");
     await target.query(

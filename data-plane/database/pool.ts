@@ -117,7 +117,8 @@ export class Pool implements ConnectionOwner, BudgetMember {
     this.around.budget.release(this);
     unanswered.forEach((batch, position) => {
       // Those behind the head had probably not begun; one that writes nothing may then run again without harm.
-      if (position > 0 && batch.options.readOnly && !batch.isRetry && !batch.isLeased) this.onRetry(connection, batch);
+      if (position > 0 && batch.options.changesNothing && !batch.isRetry && !batch.isLeased)
+        this.onRetry(connection, batch);
       else batch.fail(lostError(reason, true));
     });
     if (this.isAwaited) this.growIfWorthIt();

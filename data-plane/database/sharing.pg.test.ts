@@ -169,7 +169,7 @@ describe("a pool", () => {
     expect(project(ref)).not.toBe(fresh);
   });
 
-  test("that is released closes at once and refuses what waits; the project can be opened again", async () => {
+  test("that is released closes at once and refuses what waits; the next request opens it again", async () => {
     create({ maxConnections: 10 });
     const ref = randomRef();
     const database = project(ref);
@@ -184,7 +184,7 @@ describe("a pool", () => {
     await databases.release(ref as ProjectRef);
     expect(await outcome).toBeInstanceOf(ConnectionLost);
     expect(databases.stats()).toMatchObject({ open: 0, listeners: 0 });
-    await expect(database.pipeline([sql("select 1")])).rejects.toBeInstanceOf(ConnectionLost);
+    await expect(database.pipeline([sql("select 1")])).resolves.toHaveLength(1);
     await expect(project(ref).pipeline([sql("select 1")])).resolves.toHaveLength(1);
     await listener.close();
   });

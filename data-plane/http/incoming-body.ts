@@ -173,15 +173,6 @@ export class IncomingBody implements RequestBody {
     else this.pause();
   }
 
-  /** All of a body that is complete, without waiting; null when more is to come. Empties the queue. */
-  takeIfComplete(): Buffer | null {
-    if (!this.complete || this.#failure) return null;
-    const chunks = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-  }
-
   pause(): void {
     if (this.#paused || this.complete || this.#detached) return;
     this.#paused = true;

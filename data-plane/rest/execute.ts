@@ -51,10 +51,11 @@ export interface Answer {
 export async function execute(context: RequestContext, compiled: CompiledRequest, prepare: boolean): Promise<Answer> {
   const { api, config } = context;
   const keep = prepare && config.preparedStatements;
+  const { role } = context.identity;
   const rollback = !compiled.readOnly && endsWithRollback(api, config);
   const statements: Statement[] = [...openingStatements(context, compiled)];
-  const estimateIndex = compiled.estimate ? statements.push(bind(compiled.estimate, api, keep)) - 1 : -1;
-  const mainIndex = statements.push(bind(compiled.query, api, keep)) - 1;
+  const estimateIndex = compiled.estimate ? statements.push(bind(compiled.estimate, api, keep, role)) - 1 : -1;
+  const mainIndex = statements.push(bind(compiled.query, api, keep, role)) - 1;
   if (rollback) statements.push(checkConstraintsStatement(config.preparedStatements));
 
   let refusal: RestError | null = null;
@@ -69,6 +70,7 @@ export async function execute(context: RequestContext, compiled: CompiledRequest
           },
         }
       : {}),
+    ...(compiled.readOnly && { changesNothing: true }),
     signal: context.request.signal,
   };
   const results = await context.database.pipeline(statements, options);
@@ -173,11 +175,11 @@ function estimatedRows(result: StatementResult | undefined): number {
  * Fills a query with the request's values.
  * @throws {ParseFailure} when a value is not of the form its filter needs.
  */
-function bind(query: Query, api: ApiRequest, prepare: boolean): Statement {
+function bind(query: Query, api: ApiRequest, prepare: boolean, planRole: string): Statement {
   const { bindings } = query;
   const values = new Array<ParameterValue>(bindings.length);
   for (let index = 0; index < bindings.length; index += 1) values[index] = parameterOf(bindings[index] as Binding, api);
-  return { text: query.text, values, prepare };
+  return { text: query.text, values, prepare, planRole };
 }
 
 function parameterOf(binding: Binding, api: ApiRequest): ParameterValue {

@@ -243,6 +243,17 @@ describe("refusals", () => {
     expect(echoed).toContain('"redirect_to":"https://a.example"');
   });
 
+  test("health tells of a lost feed of configuration and stays well: what is known is served", async () => {
+    const { url, configs } = await start();
+    expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: "ok", configFeed: "connected" });
+    configs.lostSince = 1;
+    const response = await fetch(`${url}/health`);
+    expect({ status: response.status, body: await response.json() }).toEqual({
+      status: 200,
+      body: { status: "ok", configFeed: "lost" },
+    });
+  });
+
   test("an unknown project is not found, a paused one says so", async () => {
     const { url, projectUrl, configs } = await start();
     const unknown = await fetch(`${url}/projects/aaaaaaaaaaaaaaaaaaaa/rest/v1/todos`, withKey);

@@ -47,6 +47,14 @@ export class MemoryConfigs implements GatewayConfigs {
     return this.peekByHost(host) ?? this.loadByHost(host);
   }
 
+  /** When the feed was lost; null while it is there. */
+  lostSince: number | null = null;
+
+  status() {
+    const { lostSince } = this;
+    return { connected: lostSince === null, disconnectedSince: lostSince, entries: this.#snapshots.size };
+  }
+
   onChange(listener: Parameters<GatewayConfigs["onChange"]>[0]): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

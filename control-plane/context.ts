@@ -3,6 +3,7 @@ import type { PasswordHashing } from "./accounts/password-hashing.ts";
 import type { SignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ClusterConnections } from "./clusters/cluster-connections.ts";
 import type { ConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
+import type { HostChecks } from "./custom-hosts/host-checks.ts";
 import type { Database } from "./database.ts";
 import type { Events } from "./events.ts";
 import type { HealthChecks } from "./health/health-checks.ts";
@@ -29,6 +30,7 @@ export interface Services {
   readonly settingsPolicy: SettingsPolicy;
   readonly provisioner: Provisioner;
   readonly loginResets: LoginResets;
+  readonly hostChecks: HostChecks;
   readonly clusters: ClusterConnections;
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;

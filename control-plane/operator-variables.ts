@@ -2,6 +2,7 @@
  * What an operator may choose for the control plane wherever it runs, as a process of its own or in the standalone
  * stack: the variables, and the options that they become.
  */
+import { Resolver } from "node:dns";
 import { z } from "zod";
 import type { ControlPlaneOptions } from "./server.ts";
 
@@ -19,6 +20,15 @@ const originList = z.string().transform((text, context) => {
   }
   return origins;
 });
+
+function isNameServer(server: string): boolean {
+  try {
+    new Resolver().setServers([server]);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const OPERATOR_VARIABLES = {
   SUPALOVE_DASHBOARD_ORIGINS: originList
@@ -49,6 +59,17 @@ export const OPERATOR_VARIABLES = {
     .min(0)
     .default(1_000)
     .describe("Most projects of one organization."),
+  SUPALOVE_DNS_SERVERS: z
+    .string()
+    .transform((text) => text.split(",").map((server) => server.trim()))
+    .refine(
+      (servers) => servers.every(isNameServer),
+      "must be addresses such as 1.1.1.1 or [::1]:53, separated by commas",
+    )
+    .default([])
+    .describe(
+      "Name servers that are asked for the proofs of custom hosts, separated by commas; unset: the machine's own.",
+    ),
   SUPALOVE_METRICS_TOKEN: z
     .string()
     .min(16)
@@ -65,6 +86,7 @@ export type OperatorOptions = Pick<
   | "maxOrganizationsPerAccount"
   | "maxProjectsPerOrganization"
   | "metricsToken"
+  | "dnsServers"
 >;
 
 export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VARIABLES>>): OperatorOptions {
@@ -75,6 +97,7 @@ export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VAR
     openSignUp: values.SUPALOVE_OPEN_SIGNUP,
     maxOrganizationsPerAccount: values.SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT,
     maxProjectsPerOrganization: values.SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION,
+    dnsServers: values.SUPALOVE_DNS_SERVERS,
     metricsToken: values.SUPALOVE_METRICS_TOKEN,
   };
 }

@@ -7,6 +7,7 @@ import "./api-keys/api-keys.graphql.ts";
 import "./audit/audit.graphql.ts";
 import "./clusters/cluster.graphql.ts";
 import "./config-snapshots/config-snapshots.graphql.ts";
+import "./custom-hosts/custom-hosts.graphql.ts";
 import "./health/health.graphql.ts";
 import "./jwt/jwt.graphql.ts";
 import "./organizations/members.graphql.ts";

@@ -8,6 +8,7 @@ import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
 import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { InstanceSettings, Services } from "./context.ts";
+import { createHostChecks, createResolver } from "./custom-hosts/host-checks.ts";
 import { ensureDashboardBuild } from "./dashboard/build.ts";
 import { createDashboardPages, type DashboardBuild } from "./dashboard/pages.ts";
 import { createPool, Database } from "./database.ts";
@@ -62,6 +63,8 @@ export interface ControlPlaneOptions {
   readonly upstreamsOf?: UpstreamsOf;
   /** The most that projects of this installation may set as their limits. */
   readonly limitMaxima?: ProjectLimits;
+  /** Name servers that are asked for the proofs of custom hosts; the machine's own when empty. */
+  readonly dnsServers?: readonly string[];
   /** Of the pool to the control plane's own database. */
   readonly maxDatabaseConnections?: number;
   readonly passwordThreads?: number;
@@ -118,6 +121,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     }
     await services.provisioner.start();
     services.loginResets.start();
+    services.hostChecks.start();
   } catch (error) {
     await closeServices(services, events);
     throw error;
@@ -237,6 +241,7 @@ function createServices(
       upstreamsOf: options.upstreamsOf ?? allLocal,
     }),
     loginResets: createLoginResets({ database, vault, clusters, logger }),
+    hostChecks: createHostChecks({ database, publicUrls, resolver: createResolver(options.dnsServers), logger, now }),
     provisioner: createProvisioner({ database, events, logger, runtimes: { shared }, ...options.provisioning }),
   };
 }
@@ -265,6 +270,7 @@ async function closeServices(services: Services, events: PostgresEvents): Promis
   services.configSnapshots.close();
   await services.provisioner.stop();
   await services.loginResets.stop();
+  await services.hostChecks.stop();
   await services.passwords.close();
   await services.clusters.close();
   await services.configDatabase.close();

@@ -150,10 +150,13 @@ describe("a snapshot", () => {
     expect((await snapshotOf("gateway", ref)).state).toBe(served);
   });
 
-  test("is found by custom host, unless the project is gone", async () => {
+  test("is found by custom host once that is verified, unless the project is gone", async () => {
     const { ref } = await insertTestProject(db.database, vault);
     await db.database.query("insert into custom_hosts (host, project_ref) values ('api.example.com', $1)", [ref]);
     const hosts = ["api.example.com", "other.example.com"];
+    expect(await configSnapshots.findByHosts("gateway", hosts)).toEqual(new Map());
+    expect((await configSnapshots.findByRefs("gateway", [ref])).get(ref)?.customHosts).toEqual([]);
+    await db.database.query("update custom_hosts set verified_at = now() where project_ref = $1", [ref]);
     const found = await configSnapshots.findByHosts("gateway", hosts);
     expect([...found].map(([host, snapshot]) => [host, snapshot.projectRef])).toEqual([["api.example.com", ref]]);
     expect(found.get("api.example.com")?.customHosts).toEqual(["api.example.com"]);

@@ -56,7 +56,7 @@ export async function readSnapshotRows(
            kind = 'legacy' and created_at >= (
              select updated_at from project_secrets where project_ref = ref and name = 'JWT_SECRET')))
        ), '[]') as "apiKeys",
-       array(select host from custom_hosts where project_ref = ref order by host) as "customHosts"
+       array(select host from custom_hosts where project_ref = ref and verified_at is not null order by host) as "customHosts"
      from projects
        left join clusters on clusters.id = cluster_id
        left join project_data_keys as data_keys on data_keys.project_ref = ref
@@ -70,14 +70,14 @@ export async function readSnapshotRows(
   }));
 }
 
-/** The projects that custom hosts lead to; hosts of nobody are left out. */
+/** The projects that custom hosts lead to; hosts of nobody, or whose proof was not found yet, are left out. */
 export async function findRefsByHosts(
   db: Queryable,
   hosts: readonly string[],
 ): Promise<{ host: string; ref: string }[]> {
   return db.query(
     `/* findRefsByHosts */ select host, ref from custom_hosts join projects on ref = project_ref
-     where host = any ($1) and deleted_at is null`,
+     where host = any ($1) and verified_at is not null and deleted_at is null`,
     [hosts],
   );
 }

@@ -244,7 +244,7 @@ export const GATEWAY_FIELDS = {
     [],
     customHost,
     { max: 20 },
-    "Host names of your own that lead to the project. One host has one project.",
+    "Host names of your own. Each leads to the project once its DNS record was found: see Project.customHosts.",
   ),
 } satisfies Fields;
 

@@ -2,9 +2,9 @@
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";
+import { claimCustomHosts, listCustomHosts } from "../custom-hosts/custom-host-table.ts";
 import type { Queryable } from "../database.ts";
 import { requireProject } from "../permissions.ts";
-import { claimCustomHosts, listCustomHosts } from "./custom-hosts.ts";
 import { changeProjectConfig } from "./locked-project.ts";
 import { ProjectType } from "./project.graphql.ts";
 import { changeSettings, createSettingsPolicy, effectiveSettings, type SettingsGroup } from "./settings.ts";

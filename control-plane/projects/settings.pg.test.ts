@@ -106,36 +106,6 @@ test("changes at the same time do not undo each other", async () => {
   expect(service).toMatchObject({ auth: Object.fromEntries(fields.map((field) => [field, true])) });
 });
 
-test("a custom host belongs to one project, until that gives it up or is gone", async () => {
-  const [one, other] = [await project(), await project()];
-  const claim = (ref: string, ...customHosts: string[]) => update(ref, "gateway", { customHosts });
-  expect((await claim(one, "api.customer.com", "www.customer.com")).errors).toEqual([]);
-  const taken = await claim(other, "free.customer.com", "api.customer.com");
-  expect(taken.errors[0]).toMatchObject({
-    message: "api.customer.com leads to another project already",
-    extensions: { code: "INVALID_INPUT", field: "settings.customHosts" },
-  });
-  expect(await snapshot("gateway", other)).toMatchObject({ customHosts: [] });
-
-  expect((await claim(one, "www.customer.com")).errors).toEqual([]);
-  expect((await claim(other, "api.customer.com")).errors).toEqual([]);
-  expect(await snapshot("gateway", other)).toMatchObject({ customHosts: ["api.customer.com"] });
-
-  await plane.database.query("update projects set state = 'DELETED', deleted_at = now() where ref = $1", [one]);
-  expect((await claim(other, "api.customer.com", "www.customer.com")).errors).toEqual([]);
-});
-
-test("two projects that claim one host at the same time: one of them gets it", async () => {
-  const refs = await Promise.all(Array.from({ length: 4 }, project));
-  const answers = await Promise.all(
-    refs.map((ref) => update(ref, "gateway", { customHosts: ["race.customer.com", "also.customer.com"] })),
-  );
-  expect(answers.filter(({ errors }) => errors.length === 0)).toHaveLength(1);
-  expect(new Set(answers.flatMap(({ errors }) => errors.map((error) => error.extensions?.code)))).toEqual(
-    new Set(["INVALID_INPUT"]),
-  );
-});
-
 test.each([
   "gateway.example.net",
   "projects.example.net",

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { readServerSentEvents } from "../control-plane/client/sse-reader.ts";
-import { processTree, proportionalSetBytes } from "./process-memory.ts";
+import { processTree, proportionalSetBytes } from "../test/harness/process-memory.ts";
 import { startStack } from "./stack.ts";
 
 const { values: options } = parseArgs({

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { processTree, proportionalSetBytes } from "./process-memory.ts";
+import { processTree, proportionalSetBytes } from "../test/harness/process-memory.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const dataDir = mkdtempSync(join(tmpdir(), "supalove-bench-"));

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { processTree } from "../process-memory.ts";
+import { processTree } from "../../test/harness/process-memory.ts";
 import { findProgram } from "../programs.ts";
 import { freePort } from "./free-port.ts";
 import { keyOf, refOf, type UnderTestSettings } from "./under-test.ts";

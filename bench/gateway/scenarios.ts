@@ -1,6 +1,6 @@
 /** What is measured, and how it is told. Each scenario checks the answers of all its targets first. */
 import { setTimeout as delay } from "node:timers/promises";
-import { proportionalSetBytes } from "../process-memory.ts";
+import { proportionalSetBytes } from "../../test/harness/process-memory.ts";
 import { findProgram } from "../programs.ts";
 import { median, round, table } from "../results.ts";
 import { countFailures } from "./failures.ts";

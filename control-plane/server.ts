@@ -5,6 +5,7 @@ import { createSignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ProjectLimits } from "./client/config-snapshot.ts";
 import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connections.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
+import { ensureReplicationLogins } from "./clusters/replication-login.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
 import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { InstanceSettings, Services } from "./context.ts";
@@ -122,6 +123,9 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     await services.provisioner.start();
     services.loginResets.start();
     services.hostChecks.start();
+    ensureReplicationLogins(services.database, services.vault, services.clusters).catch((error) =>
+      onBrokenConnection({ err: error }, "a cluster's replication login has no password yet"),
+    );
   } catch (error) {
     await closeServices(services, events);
     throw error;

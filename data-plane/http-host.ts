@@ -7,9 +7,11 @@ import type { Registry } from "prom-client";
 import { isProjectRef, type ProjectRef, SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { headerList } from "./http/header-list.ts";
 import { IncomingBody } from "./http/incoming-body.ts";
+import { LateUpgrade } from "./http/late-upgrade.ts";
 import { InFlight, openPort } from "./http/listen.ts";
 import { ReceivedRequest } from "./http/received-request.ts";
 import { ResponseChannel, statusLine } from "./http/response-channel.ts";
+import { openingFault, ServedSocket } from "./http/served-socket.ts";
 import {
   App,
   closeListenSocket,
@@ -21,6 +23,7 @@ import {
 import { writeServiceResponse } from "./http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "./local-services.ts";
 import { BodyAborted, BodyStalled, BodyTooLarge } from "./service.ts";
+import { CLOSE, MAX_FRAME_BYTES, type SocketOpening } from "./socket-service.ts";
 
 export interface HttpHostOptions {
   readonly services: LocalServices;
@@ -42,6 +45,22 @@ export interface HttpHost {
 
 const DRAIN_MS = 30_000;
 const JSON_TYPE = headerList(["content-type", "application/json; charset=utf-8"]);
+/** Clients that connect again all at once would be a storm for the next process. */
+const SOCKET_SPREAD_MS = 5_000;
+/** What the server library may keep for a client; services close a slow one long before. */
+const MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
+
+interface SocketData {
+  readonly socket: ServedSocket<SocketData>;
+}
+
+/** What only the native request knows, and only in its first turn. */
+interface Upgrade {
+  readonly native: HttpResponse;
+  readonly context: Parameters<HttpResponse["upgrade"]>[4];
+  readonly key: string;
+  isFirstTurn: boolean;
+}
 
 export function createHttpHost(options: HttpHostOptions): HttpHost {
   return new UwsHost(options);
@@ -54,14 +73,39 @@ class UwsHost implements HttpHost {
   #listening: ListenSocket | null = null;
   #draining = false;
   readonly #inFlight = new InFlight();
+  readonly #late = new LateUpgrade();
+  readonly #sockets = new Set<ServedSocket<SocketData>>();
 
   constructor(options: HttpHostOptions) {
     this.#options = options;
     this.#token = Buffer.from(options.serviceToken);
+    this.#app.ws<SocketData>("/*", {
+      maxPayloadLength: MAX_FRAME_BYTES,
+      // Silence is the service's affair: it knows what its clients promise.
+      idleTimeout: 0,
+      sendPingsAutomatically: false,
+      maxBackpressure: MAX_BACKPRESSURE_BYTES,
+      closeOnBackpressureLimit: true,
+      upgrade: (native, request, context) => {
+        const key = request.getHeader("sec-websocket-key");
+        const upgrade: Upgrade = { native, context, key, isFirstTurn: true };
+        void this.#openSocket(upgrade, request);
+        upgrade.isFirstTurn = false;
+      },
+      open: (native) => native.getUserData().socket.opened(native),
+      message: (native, data, isBinary) => native.getUserData().socket.message(data, isBinary),
+      drain: (native) => native.getUserData().socket.drained(),
+      close: (native, code) => {
+        const { socket } = native.getUserData();
+        this.#sockets.delete(socket);
+        socket.closed(code);
+      },
+    });
     this.#app.any("/*", (response, request) => void this.#serve(response, request));
   }
 
   async listen(port: number, host: string): Promise<{ port: number }> {
+    await this.#late.open();
     this.#listening = await openPort(this.#app, port, host, false);
     return { port: localPort(this.#listening) };
   }
@@ -70,11 +114,67 @@ class UwsHost implements HttpHost {
     this.#draining = true;
     if (this.#listening) closeListenSocket(this.#listening);
     this.#listening = null;
-    return this.#inFlight.idle(deadlineMs);
+    const spreadMs = Math.min(SOCKET_SPREAD_MS, deadlineMs / 2);
+    return Promise.all([this.#inFlight.idle(deadlineMs), this.#drainSockets(spreadMs)]).then(() => undefined);
   }
 
   close(): void {
+    this.#late.close();
     this.#app.close();
+  }
+
+  async #drainSockets(spreadMs: number): Promise<void> {
+    const sockets = [...this.#sockets];
+    const perTick = Math.max(1, Math.ceil(sockets.length / Math.max(1, spreadMs / 50)));
+    for (let index = 0; index < sockets.length; index += perTick) {
+      for (const socket of sockets.slice(index, index + perTick)) socket.close(CLOSE.restart, "server restarting");
+      if (index + perTick < sockets.length) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #openSocket(upgrade: Upgrade, nativeRequest: HttpRequest): Promise<void> {
+    const { native } = upgrade;
+    const fault = openingFault(nativeRequest);
+    const hosted = readHostedRequest(native, nativeRequest, this.#token);
+    if (hosted === null) {
+      const body = JSON.stringify({ code: "forbidden", message: "Not a gateway" });
+      answer(native, 403, "application/json", body, true);
+      return;
+    }
+    const { request, channel } = hosted;
+    if (fault !== null || this.#draining) {
+      const status = this.#draining ? 503 : 400;
+      answer(native, status, "application/json", JSON.stringify({ code: fault ?? "restarting" }), true);
+      return;
+    }
+    this.#inFlight.enter();
+    channel.whenClosed(() => {
+      request.abort();
+      this.#inFlight.leave();
+    });
+    try {
+      const judged = this.#options.services.openSocket(hosted.project, hosted.service, request);
+      // Not awaited when there is nothing to wait for: only in its first turn a request may become a socket by itself.
+      const opening: SocketOpening = judged instanceof Promise ? await judged : judged;
+      if (opening.kind === "refuse") {
+        await writeServiceResponse(channel, opening.response);
+        return;
+      }
+      const { handler } = opening;
+      if (channel.closed || this.#draining) {
+        handler.closed(1006);
+        if (!channel.closed) throw new LocalServiceError("project_unavailable");
+        return;
+      }
+      const socket = new ServedSocket<SocketData>(handler);
+      this.#sockets.add(socket);
+      channel.upgraded();
+      const { key, context } = upgrade;
+      if (upgrade.isFirstTurn) native.upgrade<SocketData>({ socket }, key, "", "", context);
+      else this.#late.upgrade<SocketData>(native, { socket }, key, "", "", context);
+    } catch (error) {
+      this.#refuse(error, request, channel);
+    }
   }
 
   /** To whom shows no token. With one these paths are the services' own: a project may have a table named metrics. */

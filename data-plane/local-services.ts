@@ -3,6 +3,7 @@ import type { ProjectRef, ServiceName, ServiceSnapshot } from "../control-plane/
 import { probePathOf } from "../control-plane/client/service-probe.ts";
 import { RoleTokenReader } from "./role-token.ts";
 import type { Service, ServiceRequest, ServiceResponse } from "./service.ts";
+import type { SocketOpening, SocketRequest, SocketService } from "./socket-service.ts";
 
 /** The part of the config cache that is needed here. */
 export interface ServiceConfigs {
@@ -32,6 +33,11 @@ export interface LocalServices {
   offers(service: ServiceName): boolean;
   /** @throws {LocalServiceError} and whatever the service throws. */
   handle(ref: ProjectRef, service: ServiceName, request: ServiceRequest): Promise<ServiceResponse>;
+  /**
+   * Judges the opening of a WebSocket, at once when the project is cached and the service has nothing to wait for.
+   * @throws {LocalServiceError} and whatever the service throws.
+   */
+  openSocket(ref: ProjectRef, service: ServiceName, request: SocketRequest): SocketOpening | Promise<SocketOpening>;
 }
 
 /** A service, and how it finds out whether it can serve a project. */
@@ -39,6 +45,8 @@ export interface ProbedService {
   readonly handle: Service;
   /** Goes the way that requests go, through the pool that they use. Rejects when they would fail. */
   probe(project: ServiceSnapshot): Promise<unknown>;
+  /** Of a service that has WebSockets. */
+  readonly openSocket?: SocketService;
 }
 
 export function createLocalServices(options: {
@@ -56,17 +64,28 @@ export function createLocalServices(options: {
     }
   }
 
+  function served(snapshot: ServiceSnapshot | null): ServiceSnapshot {
+    if (snapshot === null) throw new LocalServiceError("project_not_found");
+    if (snapshot.state !== "active") throw new LocalServiceError(`project_${snapshot.state}`);
+    return snapshot;
+  }
+
   return {
     offers: (service) => services[service] !== undefined,
     async handle(ref, service, request) {
       const running = services[service];
       if (!running) throw new LocalServiceError("service_not_available");
-      let snapshot = configs.peek(ref);
-      if (snapshot === undefined) snapshot = await load(ref);
-      if (snapshot === null) throw new LocalServiceError("project_not_found");
-      if (snapshot.state !== "active") throw new LocalServiceError(`project_${snapshot.state}`);
+      const cached = configs.peek(ref);
+      const snapshot = served(cached === undefined ? await load(ref) : cached);
       if (request.path === probePathOf(service)) return answerProbe(request, () => running.probe(snapshot));
       return running.handle(roleTokens.read(request, snapshot), snapshot);
+    },
+    openSocket(ref, service, request) {
+      const open = services[service]?.openSocket;
+      if (!open) throw new LocalServiceError("service_not_available");
+      const cached = configs.peek(ref);
+      if (cached === undefined) return load(ref).then((snapshot) => open(request, served(snapshot)));
+      return open(request, served(cached));
     },
   };
 }

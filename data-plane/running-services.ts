@@ -11,6 +11,7 @@ import { createProjectDatabases } from "./database/project-databases.ts";
 import { createLocalServices, type LocalServices, type ProbedService } from "./local-services.ts";
 import { watchDatabases, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
+import type { SocketService } from "./socket-service.ts";
 
 export interface RunningServices {
   readonly local: LocalServices;
@@ -30,6 +31,7 @@ interface RunningService {
   readonly handle: Service;
   /** Left out: a statement on the project's pool. A service that keeps more than that of a project looks there itself. */
   probe?(project: ServiceSnapshot): Promise<unknown>;
+  readonly openSocket?: SocketService;
   close(): Promise<void>;
 }
 
@@ -94,6 +96,7 @@ export async function startServices(options: {
       services[name] = {
         handle: service.handle,
         probe: (project) => service.probe?.(project) ?? lookAtDatabase(project),
+        ...(service.openSocket && { openSocket: service.openSocket }),
       };
     }
   } catch (error) {

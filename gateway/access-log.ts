@@ -1,5 +1,6 @@
-/** One JSON line a request, without anything in it that opens a door. */
+/** One JSON line a request, and one for the life of a WebSocket, without anything in it that opens a door. */
 import type { Exchange } from "./exchange.ts";
+import type { OpenSocket } from "./websocket/open-socket.ts";
 
 /** Query parameters whose values are credentials, one-time codes or signatures. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
@@ -36,6 +37,8 @@ function decodedName(name: string): string {
 
 export interface AccessLog {
   write(exchange: Exchange, durationMs: number): void;
+  /** When a WebSocket is over; its opening was a request with status 101 and the same id. */
+  writeSocket(socket: OpenSocket, code: number): void;
   close(): void;
 }
 
@@ -53,11 +56,13 @@ export function createAccessLog(sink: (lines: string) => void, now: () => number
   };
   const timer = setInterval(flush, FLUSH_MS);
   timer.unref();
+  const add = (entry: object) => {
+    pending += `${JSON.stringify(entry)}\n`;
+    if (pending.length >= FLUSH_BYTES) flush();
+  };
   return {
-    write(exchange, durationMs) {
-      pending += `${JSON.stringify(logEntry(exchange, durationMs, now()))}\n`;
-      if (pending.length >= FLUSH_BYTES) flush();
-    },
+    write: (exchange, durationMs) => add(logEntry(exchange, durationMs, now())),
+    writeSocket: (socket, code) => add(socketEntry(socket, code, now())),
     close() {
       clearInterval(timer);
       flush();
@@ -85,6 +90,23 @@ function logEntry(exchange: Exchange, durationMs: number, nowMs: number): object
     ms: round(durationMs),
     upstreamMs: exchange.upstreamAnsweredMs > 0 ? round(upstreamMs) : undefined,
     aborted: channel.aborted || undefined,
+  };
+}
+
+function socketEntry({ admission, traffic, kind }: OpenSocket, code: number, nowMs: number): object {
+  return {
+    time: nowMs,
+    requestId: admission.requestId,
+    project: admission.tenant.snapshot.projectRef,
+    service: "realtime",
+    socket: kind,
+    closeCode: code,
+    client: admission.clientAddress,
+    framesIn: traffic.framesIn,
+    framesOut: traffic.framesOut,
+    bytesIn: traffic.bytesIn,
+    bytesOut: traffic.bytesOut,
+    ms: round(performance.now() - admission.openedMs),
   };
 }
 

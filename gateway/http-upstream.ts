@@ -82,23 +82,26 @@ function requestHead(options: HttpUpstreamOptions, host: string, exchange: Excha
   let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${upstreamHost}\r\n`;
   const headers = upstreamHeaders(exchange, credentials);
   for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
-  if (tenant?.snapshot.plan === "shared" && options.serviceToken !== null) head += internalHeaders(options, exchange);
+  if (tenant?.snapshot.plan === "shared" && options.serviceToken !== null) {
+    const internal = internalHeaders(options.serviceToken, exchange);
+    for (const name in internal) head += `${name}: ${internal[name]}\r\n`;
+  }
   if (request.chunked) head += "transfer-encoding: chunked\r\n";
   else if (request.contentLength !== undefined) head += `content-length: ${request.contentLength}\r\n`;
   return `${head}\r\n`;
 }
 
 /** What http-host.ts of the data plane reads. */
-function internalHeaders(options: HttpUpstreamOptions, exchange: Exchange): string {
-  return (
-    `x-supalove-token: ${options.serviceToken}\r\n` +
-    `x-supalove-project: ${exchange.tenant?.snapshot.projectRef}\r\n` +
-    `x-supalove-service: ${exchange.route?.service}\r\n` +
-    `x-supalove-public-url: ${exchange.publicUrl}\r\n` +
-    `x-supalove-public-path: ${publicPath(exchange)}\r\n` +
-    `x-supalove-host: ${exchange.forwarded.host}\r\n` +
-    `x-supalove-client-address: ${exchange.forwarded.clientAddress}\r\n`
-  );
+export function internalHeaders(serviceToken: string, exchange: Exchange): Record<string, string> {
+  return {
+    "x-supalove-token": serviceToken,
+    "x-supalove-project": exchange.tenant?.snapshot.projectRef ?? "",
+    "x-supalove-service": exchange.route?.service ?? "",
+    "x-supalove-public-url": exchange.publicUrl,
+    "x-supalove-public-path": publicPath(exchange),
+    "x-supalove-host": exchange.forwarded.host,
+    "x-supalove-client-address": exchange.forwarded.clientAddress,
+  };
 }
 
 const FAILURE_CODES: Readonly<Record<UpstreamFailure, GatewayErrorCode>> = {

@@ -134,7 +134,8 @@ function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknow
   }
 }
 
-function toServiceRequest(exchange: Exchange, credentials: Credentials): ReceivedRequest {
+/** The request as a service in this process sees it. */
+export function toServiceRequest(exchange: Exchange, credentials: Credentials): ReceivedRequest {
   return new ReceivedRequest({
     method: exchange.request.method,
     path: exchange.route?.path ?? "/",

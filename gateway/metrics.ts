@@ -1,6 +1,7 @@
 /** Prometheus metrics of a gateway. Labels are bounded: service and status class, never a project or a path. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Exchange } from "./exchange.ts";
+import type { OpenSocket } from "./websocket/open-socket.ts";
 
 const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const STATUS_CLASSES = ["", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;
@@ -8,6 +9,8 @@ const STATUS_CLASSES = ["", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 export interface GatewayMetrics {
   readonly registry: Registry;
   observe(exchange: Exchange, durationMs: number): void;
+  /** Of a WebSocket that is over. */
+  observeSocket(socket: OpenSocket): void;
   /** Read when the metrics are asked for. */
   watch(gauges: {
     readonly requestsInFlight: () => number;
@@ -58,6 +61,18 @@ export function createGatewayMetrics(registry: Registry = new Registry()): Gatew
     },
   });
   registry.registerMetric(new DurationHistogram(tallies));
+  const sockets = new Counter({
+    name: "supalove_gateway_sockets_closed_total",
+    help: "WebSockets that are over, by where they were served.",
+    labelNames: ["kind"],
+    registers: [registry],
+  });
+  const frames = new Counter({
+    name: "supalove_gateway_socket_frames_total",
+    help: "Frames of WebSockets that are over: in from clients, out to clients.",
+    labelNames: ["direction"],
+    registers: [registry],
+  });
 
   function tallyOf(service: string): Tally {
     let tally = tallies.get(service);
@@ -86,6 +101,11 @@ export function createGatewayMetrics(registry: Registry = new Registry()): Gatew
       tally.seconds += seconds;
       tally.bytes += exchange.channel.bodyBytes;
       if (exchange.errorCode) errors.inc({ code: exchange.errorCode });
+    },
+    observeSocket({ kind, traffic }) {
+      sockets.inc({ kind });
+      frames.inc({ direction: "in" }, traffic.framesIn);
+      frames.inc({ direction: "out" }, traffic.framesOut);
     },
     watch({ requestsInFlight, sockets, upstreamConnections }) {
       gauge("supalove_gateway_requests_in_flight", "Requests without a whole response.", requestsInFlight);

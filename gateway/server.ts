@@ -153,7 +153,13 @@ class UwsGateway implements Gateway {
     this.#sockets = new SocketProxy({
       passes: this.#passes,
       currentSnapshot: (ref) => options.configs.peek(ref),
+      localServices: options.localServices,
+      serviceToken: options.serviceToken ?? null,
       logger,
+      onSocketClosed: (socket, code) => {
+        this.#metrics.observeSocket(socket);
+        this.#accessLog?.writeSocket(socket, code);
+      },
     });
     this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
       this.#sockets.configChanged(projectRef, snapshot);
@@ -167,7 +173,8 @@ class UwsGateway implements Gateway {
     });
   }
 
-  listen(port: number, host: string): Promise<{ port: number }> {
+  async listen(port: number, host: string): Promise<{ port: number }> {
+    await this.#sockets.open();
     return this.#listener.listen(port, host);
   }
 
@@ -188,6 +195,7 @@ class UwsGateway implements Gateway {
     this.#draining = true;
     this.#stopWatching();
     this.#listener.close();
+    this.#sockets.close();
     this.#client.close();
     this.#deadlines.close();
     this.#accessLog?.close();

@@ -139,6 +139,8 @@ export function serviceSnapshotOf(world: World): ServiceSnapshot {
     // The REST service reads neither.
     auth: {} as ServiceSnapshot["auth"],
     storage: {} as ServiceSnapshot["storage"],
+    realtime: {} as ServiceSnapshot["realtime"],
+    replication: null,
   };
 }
 

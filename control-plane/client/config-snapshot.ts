@@ -174,6 +174,36 @@ export interface StorageSettings {
   readonly fileSizeLimitBytes: number;
 }
 
+/** Limits of Supabase Realtime that a project may change, camel-cased from its tenant columns. */
+export interface RealtimeSettings {
+  /** Sockets that have joined a channel, at a time. */
+  readonly maxConcurrentUsers: number;
+  readonly maxChannelsPerClient: number;
+  readonly maxJoinsPerSecond: number;
+  /** Broadcasts received and delivered together; database changes are counted apart, against the same number. */
+  readonly maxEventsPerSecond: number;
+  readonly maxPresenceEventsPerSecond: number;
+  /** Presence calls of one channel within {@link clientPresenceWindowMs}. */
+  readonly maxClientPresenceEventsPerWindow: number;
+  readonly clientPresenceWindowMs: number;
+  /** Largest broadcast or presence payload, in thousands of bytes. */
+  readonly maxPayloadSizeKb: number;
+  /** Only private channels may be joined. */
+  readonly privateOnly: boolean;
+  /** Presence is on for every channel, whether its client asks for it or not. */
+  readonly presenceEnabled: boolean;
+  /** Realtime refuses every connection of the project. */
+  readonly suspended: boolean;
+}
+
+/** Login that reads logical replication of any database of the project's cluster. For the realtime service alone. */
+export interface ReplicationLogin {
+  /** Id of the cluster: slots are counted by it. */
+  readonly cluster: string;
+  readonly user: string;
+  readonly password: string;
+}
+
 /** What a multi-tenant service knows of a project. */
 export interface ServiceSnapshot extends Snapshot {
   readonly audience: "service";
@@ -185,6 +215,9 @@ export interface ServiceSnapshot extends Snapshot {
   readonly rest: RestSettings;
   readonly auth: AuthSettings;
   readonly storage: StorageSettings;
+  readonly realtime: RealtimeSettings;
+  /** Null while the cluster's replication login has no password yet. */
+  readonly replication: ReplicationLogin | null;
 }
 
 export type SnapshotOf<A extends Audience> = A extends "gateway" ? GatewaySnapshot : ServiceSnapshot;

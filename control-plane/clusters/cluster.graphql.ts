@@ -18,6 +18,7 @@ import {
   listClusters,
   moveCluster,
 } from "./cluster-table.ts";
+import { rotateReplicationPassword } from "./replication-login.ts";
 
 const OLDEST_POSTGRES = 15;
 
@@ -127,6 +128,25 @@ builder.mutationFields((t) => ({
           return cluster;
         }),
       );
+    },
+  }),
+  rotateReplicationPassword: t.field({
+    type: ClusterType,
+    description:
+      "Gives the login by which the realtime service reads database changes a new password. Streams that are open go on. For the owner of the installation.",
+    args: { id: t.arg.id() },
+    resolve: async (_root, { id }, context) => {
+      requireInstanceOwner(context);
+      const cluster = isUuid(id) ? await findCluster(context.database, id) : null;
+      if (!cluster) throw new NotFound("cluster");
+      await context.database.transaction(async (tx) => {
+        await recordAudit(tx, context, {
+          action: "cluster.rotate_replication_password",
+          details: { name: cluster.name },
+        });
+        await rotateReplicationPassword(tx, context.vault, context.clusters, cluster.id);
+      });
+      return cluster;
     },
   }),
   updateCluster: t.field({

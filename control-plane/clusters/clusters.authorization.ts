@@ -8,6 +8,11 @@ export const authorization: AuthorizationTable = {
     document: () =>
       'mutation { registerCluster(input: {name: "x", host: "127.0.0.1", port: 1, adminUser: "x", adminPassword: "x"}) { id } }',
   },
+  // The cluster of the table does not exist either: whoever is allowed is told so.
+  "Mutation.rotateReplicationPassword": {
+    rule: { who: "instance-owner" },
+    document: ({ clusterId }) => `mutation { rotateReplicationPassword(id: "${clusterId}") { id } }`,
+  },
   "Mutation.updateCluster": {
     rule: { who: "instance-owner" },
     document: ({ clusterId }) => `mutation { updateCluster(id: "${clusterId}", input: {capacity: 500}) { capacity } }`,

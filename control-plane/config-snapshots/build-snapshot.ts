@@ -2,6 +2,7 @@
 import type {
   Audience,
   GatewaySnapshot,
+  ReplicationLogin,
   RoleTokens,
   ServiceName,
   ServiceSnapshot,
@@ -9,6 +10,8 @@ import type {
   SnapshotOf,
   Upstream,
 } from "../client/config-snapshot.ts";
+import { REPLICATION_ROLE } from "../clusters/names.ts";
+import { replicationPasswordPlace } from "../clusters/replication-login.ts";
 import { type JwtKeySet, parseSigningKeys } from "../jwt/signing-keys.ts";
 import { effectiveSettings, type ProjectSettings, type SettingsPolicy } from "../projects/settings.ts";
 import type { ProjectState } from "../provisioning/lifecycle.ts";
@@ -92,7 +95,7 @@ function roleTokensOf(secrets: Secrets): RoleTokens {
 function servicePart(
   parts: SnapshotParts,
   row: SnapshotRow,
-  { rest, auth, storage }: ProjectSettings,
+  { rest, auth, storage, realtime }: ProjectSettings,
   secrets: Secrets,
 ): PartOf<ServiceSnapshot> {
   const publicUrl = parts.publicUrls.projectUrl(row.ref);
@@ -120,6 +123,18 @@ function servicePart(
     rest,
     auth,
     storage,
+    realtime,
+    replication: row.replication && replicationLogin(parts.vault, row.replication),
+  };
+}
+
+function replicationLogin(vault: Vault, sealed: NonNullable<SnapshotRow["replication"]>): ReplicationLogin {
+  const { clusterId, ciphertext, keyId } = sealed;
+  const place = replicationPasswordPlace(clusterId);
+  return {
+    cluster: clusterId,
+    user: REPLICATION_ROLE,
+    password: vault.openForInstance(place, Buffer.from(ciphertext, "base64"), keyId),
   };
 }
 

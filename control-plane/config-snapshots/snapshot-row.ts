@@ -15,6 +15,8 @@ export interface SnapshotRow {
   readonly host: string | null;
   readonly port: number | null;
   readonly ssl: boolean | null;
+  /** Of the cluster's replication login; only for services, and null until it has a password. */
+  readonly replication: { readonly clusterId: string; readonly ciphertext: string; readonly keyId: string } | null;
   /** Null until provisioning has made the data key. */
   readonly dataKey: WrappedKey | null;
   /** Ciphertexts in base64, by name; only those that the audience may read. */
@@ -42,6 +44,9 @@ export async function readSnapshotRows(
     `/* readSnapshotRows */
      select projects.ref, projects.config_version as version, projects.state, projects.plan, projects.settings,
        clusters.host, clusters.port, clusters.ssl,
+       case when $3 and replication_password_key_id is not null then jsonb_build_object(
+         'clusterId', clusters.id, 'ciphertext', encode(replication_password_ciphertext, 'base64'),
+         'keyId', replication_password_key_id) end as replication,
        data_keys.wrapped_key as "wrappedKey", data_keys.master_key_id as "masterKeyId",
        coalesce((
          select jsonb_object_agg(name, encode(ciphertext, 'base64')) from project_secrets
@@ -62,7 +67,7 @@ export async function readSnapshotRows(
        left join project_data_keys as data_keys on data_keys.project_ref = ref
      where ref = any ($1)
      order by config_version`,
-    [refs, SECRETS_OF_AUDIENCE[audience]],
+    [refs, SECRETS_OF_AUDIENCE[audience], audience === "service"],
   );
   return rows.map(({ wrappedKey, masterKeyId, ...row }) => ({
     ...row,

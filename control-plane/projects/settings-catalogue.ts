@@ -1,7 +1,13 @@
 /** Every setting that a project may change. Bytes, seconds and counts are whole numbers. */
 
 import { z } from "zod";
-import type { AuthSettings, ProjectLimits, RestSettings, StorageSettings } from "../client/config-snapshot.ts";
+import type {
+  AuthSettings,
+  ProjectLimits,
+  RealtimeSettings,
+  RestSettings,
+  StorageSettings,
+} from "../client/config-snapshot.ts";
 import {
   choice,
   type Fields,
@@ -209,6 +215,53 @@ export function storageFields(maxima: ProjectLimits) {
   } satisfies Fields;
 }
 
+/** Names, meanings and defaults follow the tenant columns of Supabase Realtime. */
+export const REALTIME_FIELDS = {
+  maxConcurrentUsers: integer(
+    200,
+    { min: 1, max: 1_000_000 },
+    "Sockets with a joined channel, at a time (max_concurrent_users).",
+  ),
+  maxChannelsPerClient: integer(
+    100,
+    { min: 1, max: 1_000 },
+    "Channels of one socket, at a time (max_channels_per_client).",
+  ),
+  maxJoinsPerSecond: integer(
+    100,
+    { min: 1, max: 100_000 },
+    "Joins of all clients a second, on average over up to a minute (max_joins_per_second).",
+  ),
+  maxEventsPerSecond: integer(
+    100,
+    { min: 1, max: 10_000_000 },
+    "Broadcasts received and delivered a second, on average over up to a minute (max_events_per_second). Database changes delivered are counted apart, against the same number.",
+  ),
+  maxPresenceEventsPerSecond: integer(
+    1_000,
+    { min: 1, max: 1_000_000 },
+    "Presence calls and their deliveries a second, on average over up to a minute (max_presence_events_per_second).",
+  ),
+  maxClientPresenceEventsPerWindow: integer(
+    5,
+    { min: 1, max: 100_000 },
+    "Presence calls of one channel within clientPresenceWindowMs (max_client_presence_events_per_window).",
+  ),
+  clientPresenceWindowMs: integer(
+    30_000,
+    { min: 1_000, max: 3_600_000 },
+    "The span in which presence calls of one channel are counted, in milliseconds (client_presence_window_ms).",
+  ),
+  maxPayloadSizeKb: integer(
+    3_000,
+    { min: 1, max: 3_000 },
+    "Largest payload of a broadcast or of presence, in thousands of bytes (max_payload_size_in_kb).",
+  ),
+  privateOnly: flag(false, "Whether only private channels may be joined (private_only)."),
+  presenceEnabled: flag(false, "Whether presence is on although a client does not ask for it (presence_enabled)."),
+  suspended: flag(false, "Whether realtime refuses every connection of the project (suspend)."),
+} satisfies Fields;
+
 /** @param maxima The most that this installation gives a project. */
 export function limitFields(maxima: ProjectLimits) {
   const limit = (name: keyof ProjectLimits, usual: number, description: string) =>
@@ -255,4 +308,5 @@ type Same<A, B> = [A, B] extends [B, A] ? true : never;
 true satisfies Same<SettingsOf<typeof REST_FIELDS>, RestSettings>;
 true satisfies Same<SettingsOf<typeof AUTH_FIELDS>, Required<AuthSettings>>;
 true satisfies Same<SettingsOf<ReturnType<typeof storageFields>>, StorageSettings>;
+true satisfies Same<SettingsOf<typeof REALTIME_FIELDS>, RealtimeSettings>;
 true satisfies Same<SettingsOf<ReturnType<typeof limitFields>>, ProjectLimits>;

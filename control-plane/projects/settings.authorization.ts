@@ -12,11 +12,13 @@ export const authorization: AuthorizationTable = {
   "Project.restSettings": reading("restSettings { schemas maxRows }"),
   "Project.authSettings": reading("authSettings { siteUrl }"),
   "Project.storageSettings": reading("storageSettings { fileSizeLimitBytes }"),
+  "Project.realtimeSettings": reading("realtimeSettings { maxConcurrentUsers privateOnly }"),
   "Project.limits": reading("limits { requestsPerSecond }"),
   "Project.gatewaySettings": reading("gatewaySettings { corsOrigins customHosts }"),
   "Mutation.updateRestSettings": changing("updateRestSettings", "{maxRows: 5}"),
   "Mutation.updateAuthSettings": changing("updateAuthSettings", "{disableSignup: true}"),
   "Mutation.updateStorageSettings": changing("updateStorageSettings", "{fileSizeLimitBytes: 5}"),
+  "Mutation.updateRealtimeSettings": changing("updateRealtimeSettings", "{privateOnly: true}"),
   "Mutation.updateLimits": changing("updateLimits", "{sockets: 5}"),
   "Mutation.updateGatewaySettings": changing("updateGatewaySettings", "{requireApiKey: false}"),
 };
@@ -25,6 +27,7 @@ export const reachedBy: ReachedBy = {
   RestSettings: "Project.restSettings",
   AuthSettings: "Project.authSettings",
   StorageSettings: "Project.storageSettings",
+  RealtimeSettings: "Project.realtimeSettings",
   ProjectLimits: "Project.limits",
   GatewaySettings: "Project.gatewaySettings",
 };

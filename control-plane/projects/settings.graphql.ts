@@ -32,6 +32,12 @@ const GROUPS = {
     mutation: "updateStorageSettings",
     description: "What the storage service takes.",
   },
+  realtime: {
+    name: "RealtimeSettings",
+    field: "realtimeSettings",
+    mutation: "updateRealtimeSettings",
+    description: "What clients of the realtime service may do; named after the limits of Supabase Realtime.",
+  },
   limits: {
     name: "ProjectLimits",
     field: "limits",

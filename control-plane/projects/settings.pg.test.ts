@@ -9,6 +9,8 @@ const UPDATE = {
   auth: "mutation ($ref: ID!, $settings: AuthSettingsInput!) { updateAuthSettings(ref: $ref, settings: $settings) { ref } }",
   storage:
     "mutation ($ref: ID!, $settings: StorageSettingsInput!) { updateStorageSettings(ref: $ref, settings: $settings) { ref } }",
+  realtime:
+    "mutation ($ref: ID!, $settings: RealtimeSettingsInput!) { updateRealtimeSettings(ref: $ref, settings: $settings) { ref } }",
   limits:
     "mutation ($ref: ID!, $settings: ProjectLimitsInput!) { updateLimits(ref: $ref, settings: $settings) { ref } }",
   gateway:
@@ -43,6 +45,7 @@ test("settings are typed, reach the snapshots of those who need them, and are au
     ["rest", { schemas: ["api"], maxRows: null, openApiMode: "DISABLED", appSettings: { key: "s3cret" } }],
     ["auth", { siteUrl: "https://app.example.com", disableSignup: true }],
     ["storage", { fileSizeLimitBytes: 1000 }],
+    ["realtime", { maxConcurrentUsers: 500, privateOnly: true }],
     ["limits", { sockets: 500 }],
     ["gateway", { requireApiKey: false, corsOrigins: ["https://app.example.com"] }],
   ] as const;
@@ -53,6 +56,7 @@ test("settings are typed, reach the snapshots of those who need them, and are au
     rest: { schemas: ["api"], maxRows: null, openApiMode: "disabled", appSettings: { key: "s3cret" }, txEnd: "commit" },
     auth: { siteUrl: "https://app.example.com", disableSignup: true },
     storage: { fileSizeLimitBytes: 1000 },
+    realtime: { maxConcurrentUsers: 500, privateOnly: true, maxJoinsPerSecond: 100 },
     limits: { sockets: 500 },
   });
   expect(await snapshot("gateway", ref)).toMatchObject({

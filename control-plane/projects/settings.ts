@@ -2,7 +2,13 @@
  * A project's settings: the defaults, changed by what the project stores. `projects.settings` holds only what differs,
  * so that a better default reaches every project that never chose otherwise.
  */
-import type { AuthSettings, ProjectLimits, RestSettings, StorageSettings } from "../client/config-snapshot.ts";
+import type {
+  AuthSettings,
+  ProjectLimits,
+  RealtimeSettings,
+  RestSettings,
+  StorageSettings,
+} from "../client/config-snapshot.ts";
 import { InvalidInput } from "../errors.ts";
 import {
   AUTH_FIELDS,
@@ -10,6 +16,7 @@ import {
   GATEWAY_FIELDS,
   type GatewaySettings,
   limitFields,
+  REALTIME_FIELDS,
   REST_FIELDS,
   storageFields,
 } from "./settings-catalogue.ts";
@@ -19,6 +26,7 @@ export interface ProjectSettings {
   readonly rest: RestSettings;
   readonly auth: AuthSettings;
   readonly storage: StorageSettings;
+  readonly realtime: RealtimeSettings;
   readonly limits: ProjectLimits;
   readonly gateway: GatewaySettings;
 }
@@ -38,11 +46,19 @@ export function createSettingsPolicy(limitMaxima: ProjectLimits = DEFAULT_LIMIT_
   const storage = storageFields(limitMaxima);
   const limits = limitFields(limitMaxima);
   return {
-    fields: { rest: REST_FIELDS, auth: AUTH_FIELDS, storage, limits, gateway: GATEWAY_FIELDS },
+    fields: {
+      rest: REST_FIELDS,
+      auth: AUTH_FIELDS,
+      storage,
+      realtime: REALTIME_FIELDS,
+      limits,
+      gateway: GATEWAY_FIELDS,
+    },
     defaults: {
       rest: defaultsOf(REST_FIELDS),
       auth: defaultsOf(AUTH_FIELDS),
       storage: defaultsOf(storage),
+      realtime: defaultsOf(REALTIME_FIELDS),
       limits: defaultsOf(limits),
       gateway: defaultsOf(GATEWAY_FIELDS),
     },
@@ -65,6 +81,7 @@ export function effectiveSettings(
     rest: overlay(defaults.rest, stored.rest),
     auth: overlay(defaults.auth, stored.auth),
     storage: { ...storage, fileSizeLimitBytes: Math.min(storage.fileSizeLimitBytes, limits.maxUploadBytes) },
+    realtime: overlay(defaults.realtime, stored.realtime),
     limits,
     gateway: { ...overlay(defaults.gateway, stored.gateway), customHosts },
   };

@@ -4,6 +4,7 @@
  * left, the old key can be taken away. Secrets themselves are not touched, only the keys around them.
  */
 import { resealClusterPasswords } from "../clusters/cluster-table.ts";
+import { resealReplicationPasswords } from "../clusters/replication-login.ts";
 import type { Database } from "../database.ts";
 import type { Vault } from "./vault.ts";
 
@@ -14,6 +15,6 @@ export async function moveToCurrentMasterKey(
 ): Promise<{ dataKeys: number; clusterPasswords: number }> {
   return database.transaction(async (tx) => ({
     dataKeys: await vault.rewrapDataKeys(tx),
-    clusterPasswords: await resealClusterPasswords(tx, vault),
+    clusterPasswords: (await resealClusterPasswords(tx, vault)) + (await resealReplicationPasswords(tx, vault)),
   }));
 }

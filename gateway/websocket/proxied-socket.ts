@@ -1,21 +1,13 @@
 /** One WebSocket of a client and the one that stands for it towards the project's realtime server. */
 import type { WebSocket as UpstreamSocket } from "ws";
-import type { ApiKeyEntry } from "../../control-plane/client/config-snapshot.ts";
 import type { WebSocket } from "../../data-plane/http/uws.ts";
-import type { Generation } from "../listener.ts";
-import type { Tenant } from "../tenants.ts";
+import { CLOSE } from "../../data-plane/socket-service.ts";
+import type { Admission, OpenSocket, SocketData } from "./open-socket.ts";
 
 /** Bytes a client may be behind before its upstream is paused, */
 const CLIENT_HIGH_WATER_BYTES = 256 * 1024;
 /** and an upstream before its client is told to come back later: a client cannot be paused. */
 const UPSTREAM_LIMIT_BYTES = 4 * 1024 * 1024;
-
-export const CLOSE = {
-  /** The server is restarting: clients connect again. Never 1000, which older clients take as final. */
-  restart: 1012,
-  policy: 1008,
-  overloaded: 1013,
-} as const;
 
 /** Codes that may be put into a close frame (RFC 6455, 7.4). */
 function isSendable(code: number): boolean {
@@ -24,31 +16,20 @@ function isSendable(code: number): boolean {
   );
 }
 
-/** What the server library keeps with a client's socket. It copies the fields of this object, methods are lost. */
-export interface SocketData {
-  readonly proxied: ProxiedSocket;
-}
-
-export class ProxiedSocket {
-  readonly tenant: Tenant;
-  readonly key: ApiKeyEntry | null;
-  readonly generation: Generation;
+export class ProxiedSocket implements OpenSocket {
+  readonly kind = "proxied";
+  readonly admission: Admission;
+  readonly traffic = { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 };
   readonly #upstream: UpstreamSocket;
-  readonly #onGone: (socket: ProxiedSocket) => void;
+  readonly #onGone: (socket: OpenSocket, code: number) => void;
   #client: WebSocket<SocketData> | null = null;
   #paused = false;
   #gone = false;
   /** What the upstream said before the client's handshake was over. */
   readonly #early: { readonly data: Buffer; readonly binary: boolean }[] = [];
 
-  constructor(
-    { tenant, key, generation }: Pick<ProxiedSocket, "tenant" | "key" | "generation">,
-    upstream: UpstreamSocket,
-    onGone: (socket: ProxiedSocket) => void,
-  ) {
-    this.tenant = tenant;
-    this.key = key;
-    this.generation = generation;
+  constructor(admission: Admission, upstream: UpstreamSocket, onGone: (socket: OpenSocket, code: number) => void) {
+    this.admission = admission;
     this.#upstream = upstream;
     this.#onGone = onGone;
     upstream.on("message", (data: Buffer, binary) => this.#toClient(data, binary));
@@ -63,8 +44,9 @@ export class ProxiedSocket {
     if (this.#upstream.readyState !== this.#upstream.OPEN) this.close(CLOSE.restart, "");
   }
 
-  /** @param message Valid during the call. */
   fromClient(message: ArrayBuffer, binary: boolean): void {
+    this.traffic.framesIn += 1;
+    this.traffic.bytesIn += message.byteLength;
     if (this.#isFull()) return;
     // A copy: the memory is the server library's, and the client masks in place.
     this.#upstream.send(Buffer.from(new Uint8Array(message)), { binary });
@@ -81,22 +63,20 @@ export class ProxiedSocket {
     this.#upstream.resume();
   }
 
-  /** @param code 1005 and 1006 stand for a close frame without code, and none at all. */
   clientClosed(code: number, reason: string): void {
     this.#client = null;
     if (isSendable(code)) this.#upstream.close(code, reason);
     else if (code === 1005) this.#upstream.close();
     else this.#upstream.terminate();
-    this.#settle();
+    this.#settle(code);
   }
 
-  /** Ends both sides from here. */
   close(code: number, reason: string): void {
     const client = this.#client;
     this.#client = null;
     if (this.#upstream.readyState === this.#upstream.OPEN) this.#upstream.close(1001);
     else this.#upstream.terminate();
-    this.#settle();
+    this.#settle(code);
     client?.end(code, reason);
   }
 
@@ -113,6 +93,8 @@ export class ProxiedSocket {
       if (!this.#gone) this.#early.push({ data: Buffer.from(data), binary });
       return;
     }
+    this.traffic.framesOut += 1;
+    this.traffic.bytesOut += data.length;
     client.send(data, binary);
     if (this.#client && client.getBufferedAmount() > CLIENT_HIGH_WATER_BYTES && !this.#paused) {
       this.#paused = true;
@@ -123,16 +105,16 @@ export class ProxiedSocket {
   #upstreamClosed(code: number, reason: Buffer): void {
     const client = this.#client;
     this.#client = null;
-    this.#settle();
+    this.#settle(code);
     if (isSendable(code)) client?.end(code, reason);
     else if (code === 1005) client?.end();
     else client?.end(CLOSE.restart, "the server is gone");
   }
 
-  #settle(): void {
+  #settle(code: number): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#early.length = 0;
-    this.#onGone(this);
+    this.#onGone(this, code);
   }
 }

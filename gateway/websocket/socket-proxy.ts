@@ -1,31 +1,47 @@
-/** WebSockets to remote realtime servers: the handshake first with the server, then with the client. */
+/**
+ * WebSockets of clients: served by a service in this process, or by a remote realtime server, with which the handshake
+ * is made first.
+ */
 import type { IncomingMessage } from "node:http";
 import { WebSocket as UpstreamSocket } from "ws";
 import type { ApiKeyEntry, GatewaySnapshot, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { headerList } from "../../data-plane/http/header-list.ts";
+import { LateUpgrade } from "../../data-plane/http/late-upgrade.ts";
 import { statusLine } from "../../data-plane/http/response-channel.ts";
+import { openingFault } from "../../data-plane/http/served-socket.ts";
 import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
+import { writeServiceResponse } from "../../data-plane/http/write-service-response.ts";
+import { LocalServiceError, type LocalServices } from "../../data-plane/local-services.ts";
+import { CLOSE, MAX_FRAME_BYTES, type SocketOpening } from "../../data-plane/socket-service.ts";
 import type { Credentials } from "../api-key.ts";
 import type { GatewayErrorCode } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
+import { internalHeaders } from "../http-upstream.ts";
 import type { Generation } from "../listener.ts";
+import { toServiceRequest } from "../local-upstream.ts";
 import type { Logger } from "../logger.ts";
 import type { Passes } from "../passes.ts";
 import { clientHeaders } from "../response-headers.ts";
 import type { ProxyRoute } from "../route.ts";
 import type { Tenant } from "../tenants.ts";
 import { upstreamHeaders } from "../upstream.ts";
-import { CLOSE, ProxiedSocket, type SocketData } from "./proxied-socket.ts";
+import { LocalSocket } from "./local-socket.ts";
+import type { Admission, OpenSocket, SocketData } from "./open-socket.ts";
+import { ProxiedSocket } from "./proxied-socket.ts";
 
 export interface SocketProxyOptions {
   readonly passes: Passes;
   /** What is known of a project now; undefined when it is not cached. */
   readonly currentSnapshot: (ref: ProjectRef) => GatewaySnapshot | null | undefined;
+  /** The services of this process; null when every upstream is remote. */
+  readonly localServices: LocalServices | null;
+  /** Proves to our own services in other processes that a handshake comes from a gateway. */
+  readonly serviceToken: string | null;
   readonly logger: Logger;
+  /** Told of every socket that is over. */
+  readonly onSocketClosed: (socket: OpenSocket, code: number) => void;
 }
 
-/** Largest frame of a client; the server library drops the connection on a larger one. */
-const MAX_CLIENT_FRAME_BYTES = 5_000_000;
 const MAX_UPSTREAM_FRAME_BYTES = 16 * 1024 * 1024;
 const HANDSHAKE_MS = 10_000;
 /** Silence in both directions. Realtime servers have a shorter limit of their own. */
@@ -40,11 +56,14 @@ interface Upgrade {
   readonly context: Parameters<HttpResponse["upgrade"]>[4];
   readonly key: string;
   readonly protocol: string;
+  /** Still in the first turn of the request. */
+  isFirstTurn: boolean;
 }
 
 export class SocketProxy {
   readonly #options: SocketProxyOptions;
-  readonly #byProject = new Map<ProjectRef, Set<ProxiedSocket>>();
+  readonly #byProject = new Map<ProjectRef, Set<OpenSocket>>();
+  readonly #late = new LateUpgrade();
   #draining = false;
   count = 0;
 
@@ -52,10 +71,19 @@ export class SocketProxy {
     this.#options = options;
   }
 
+  /** Before the first handshake. */
+  open(): Promise<void> {
+    return this.#late.open();
+  }
+
+  close(): void {
+    this.#late.close();
+  }
+
   /** @param open Copies a request out of the native objects, as for a plain request. */
   register(generation: Generation, open: (native: HttpResponse, nativeRequest: HttpRequest) => Exchange): void {
     generation.app.ws<SocketData>("/*", {
-      maxPayloadLength: MAX_CLIENT_FRAME_BYTES,
+      maxPayloadLength: MAX_FRAME_BYTES,
       idleTimeout: IDLE_SECONDS,
       sendPingsAutomatically: false,
       // The upstream is paused long before: what exceeds this is a client that takes nothing.
@@ -70,25 +98,27 @@ export class SocketProxy {
           exchange.reject(fault ?? "invalid_upgrade", ["sec-websocket-version", "13"]);
           return;
         }
+        const upgrade: Upgrade = { generation, native, context, key, protocol, isFirstTurn: true };
         this.#options.passes.runUpgrade(exchange, (admitted, tenant, route, credentials) =>
-          this.#connect(admitted, { generation, native, context, key, protocol }, tenant, route, credentials),
+          this.#connect(admitted, upgrade, tenant, route, credentials),
         );
+        upgrade.isFirstTurn = false;
       },
-      open: (socket) => socket.getUserData().proxied.clientOpened(socket),
-      message: (socket, message, binary) => socket.getUserData().proxied.fromClient(message, binary),
-      ping: (socket, data) => socket.getUserData().proxied.pingFromClient(data),
-      drain: (socket) => socket.getUserData().proxied.clientDrained(),
-      close: (socket, code, reason) => socket.getUserData().proxied.clientClosed(code, Buffer.from(reason).toString()),
+      open: (socket) => socket.getUserData().socket.clientOpened(socket),
+      message: (socket, message, binary) => socket.getUserData().socket.fromClient(message, binary),
+      ping: (socket, data) => socket.getUserData().socket.pingFromClient(data),
+      drain: (socket) => socket.getUserData().socket.clientDrained(),
+      close: (socket, code, reason) => socket.getUserData().socket.clientClosed(code, Buffer.from(reason).toString()),
     });
   }
 
   /** Closes sockets that the project's new configuration does not admit any more. */
   configChanged(ref: ProjectRef, snapshot: GatewaySnapshot | null): void {
     for (const socket of this.#byProject.get(ref) ?? []) {
-      const upstreams = socket.tenant.snapshot.upstreams;
+      const { tenant, key } = socket.admission;
       if (snapshot === null || snapshot.state !== "active") socket.close(CLOSE.restart, "the project is not available");
-      else if (!isStillValid(snapshot, socket.key)) socket.close(CLOSE.policy, "the API key was revoked");
-      else if (!sameOrigin(snapshot, upstreams)) socket.close(CLOSE.restart, "the project has moved");
+      else if (!isStillValid(snapshot, key)) socket.close(CLOSE.policy, "the API key was revoked");
+      else if (!sameOrigin(snapshot, tenant.snapshot.upstreams)) socket.close(CLOSE.restart, "the project has moved");
     }
   }
 
@@ -99,7 +129,7 @@ export class SocketProxy {
   async drain(spreadMs: number, only?: Generation): Promise<void> {
     this.#draining ||= only === undefined;
     const all = [...this.#byProject.values()].flatMap((set) => [...set]);
-    const sockets = only ? all.filter(({ generation }) => generation === only) : all;
+    const sockets = only ? all.filter(({ admission }) => admission.generation === only) : all;
     const perTick = Math.max(1, Math.ceil(sockets.length / Math.max(1, spreadMs / 50)));
     for (let index = 0; index < sockets.length; index += perTick) {
       for (const socket of sockets.slice(index, index + perTick)) socket.close(CLOSE.restart, "server restarting");
@@ -111,14 +141,87 @@ export class SocketProxy {
     const upstream = tenant.snapshot.upstreams[route.service];
     if (this.#draining) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
     else if (!route.socket) exchange.reject("upgrade_refused");
-    else if (upstream.kind === "local") exchange.reject("service_not_available");
     else if (tenant.usage.sockets >= tenant.limits.sockets) exchange.reject("too_many_sockets");
     else {
       // Counted from here on: handshakes under way are sockets too.
       tenant.usage.sockets += 1;
       this.count += 1;
-      this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
+      if (upstream.kind === "local") void this.#openLocally(exchange, upgrade, tenant, route, credentials);
+      else this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
     }
+  }
+
+  async #openLocally(
+    exchange: Exchange,
+    upgrade: Upgrade,
+    tenant: Tenant,
+    route: ProxyRoute,
+    credentials: Credentials,
+  ): Promise<void> {
+    const { localServices, logger } = this.#options;
+    const ref = tenant.snapshot.projectRef;
+    exchange.upstreamStartedMs = performance.now();
+    const request = toServiceRequest(exchange, credentials);
+    const headers = { ...request.headers, ...socketHeaders(exchange, credentials) };
+    const opened = { ...request, headers };
+    let isOver = false;
+    const release = () => {
+      tenant.usage.sockets -= 1;
+      this.count -= 1;
+    };
+    exchange.whenSettled(() => {
+      if (isOver) return;
+      isOver = true;
+      release();
+      request.abort();
+    });
+    try {
+      if (!localServices) throw new LocalServiceError("service_not_available");
+      const judged = localServices.openSocket(ref, route.service, {
+        ...opened,
+        get signal() {
+          return request.signal;
+        },
+      });
+      // Not awaited when there is nothing to wait for: only in its first turn a request may become a socket by itself.
+      const opening: SocketOpening = judged instanceof Promise ? await judged : judged;
+      exchange.upstreamAnsweredMs = performance.now();
+      if (isOver) {
+        if (opening.kind === "accept") opening.handler.closed(1006);
+        return;
+      }
+      if (opening.kind === "refuse") {
+        exchange.status = opening.response.status;
+        await writeServiceResponse(exchange.channel, opening.response, {
+          toClient: (headers) => clientHeaders(exchange, headers),
+        });
+        return;
+      }
+      const refusal = this.#refusalByNow(tenant, exchange.key);
+      if (refusal !== null) {
+        opening.handler.closed(1006);
+        exchange.reject(refusal);
+        return;
+      }
+      isOver = true;
+      const admission = admissionOf(exchange, upgrade, tenant);
+      this.#accept(exchange, upgrade, new LocalSocket(admission, opening.handler, this.#forget), "");
+    } catch (error) {
+      if (error instanceof LocalServiceError) exchange.reject(error.code);
+      else {
+        logger.error({ err: error, requestId: exchange.requestId }, "a service failed to open a WebSocket");
+        exchange.reject("internal_error");
+      }
+    }
+  }
+
+  /** The handshake's answer to the client; from here on the socket is tracked. */
+  #accept(exchange: Exchange, upgrade: Upgrade, socket: OpenSocket, protocol: string): void {
+    this.#track(socket);
+    exchange.upgraded();
+    const { native, key, context } = upgrade;
+    if (upgrade.isFirstTurn) native.upgrade<SocketData>({ socket }, key, protocol, "", context);
+    else this.#late.upgrade<SocketData>(native, { socket }, key, protocol, "", context);
   }
 
   #shakeHands(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, credentials: Credentials, origin: string): void {
@@ -134,7 +237,11 @@ export class SocketProxy {
     let upstream: UpstreamSocket;
     try {
       upstream = new UpstreamSocket(target, protocols, {
-        headers: { ...socketHeaders(exchange, credentials), host },
+        headers: {
+          ...socketHeaders(exchange, credentials),
+          ...ownServiceHeaders(exchange, this.#options.serviceToken),
+          host,
+        },
         handshakeTimeout: HANDSHAKE_MS,
         maxPayload: MAX_UPSTREAM_FRAME_BYTES,
         perMessageDeflate: false,
@@ -166,15 +273,8 @@ export class SocketProxy {
         return;
       }
       handedOver = true;
-      const { generation } = upgrade;
-      const proxied = new ProxiedSocket({ tenant, key: exchange.key, generation }, upstream, (gone) =>
-        this.#forget(gone),
-      );
-      this.#track(proxied);
-      exchange.upgraded();
-      upgrade.native.cork(() => {
-        upgrade.native.upgrade<SocketData>({ proxied }, upgrade.key, upstream.protocol, "", upgrade.context);
-      });
+      const proxied = new ProxiedSocket(admissionOf(exchange, upgrade, tenant), upstream, this.#forget);
+      this.#accept(exchange, upgrade, proxied, upstream.protocol);
     });
   }
 
@@ -188,29 +288,28 @@ export class SocketProxy {
     return isStillValid(snapshot, key) ? null : "api_key_invalid";
   }
 
-  #track(socket: ProxiedSocket): void {
-    const ref = socket.tenant.snapshot.projectRef;
+  #track(socket: OpenSocket): void {
+    const ref = socket.admission.tenant.snapshot.projectRef;
     const sockets = this.#byProject.get(ref) ?? new Set();
     sockets.add(socket);
     this.#byProject.set(ref, sockets);
   }
 
-  #forget(socket: ProxiedSocket): void {
-    const ref = socket.tenant.snapshot.projectRef;
+  readonly #forget = (socket: OpenSocket, code: number): void => {
+    const { tenant } = socket.admission;
+    const ref = tenant.snapshot.projectRef;
     const sockets = this.#byProject.get(ref);
     sockets?.delete(socket);
     if (sockets?.size === 0) this.#byProject.delete(ref);
-    socket.tenant.usage.sockets -= 1;
+    tenant.usage.sockets -= 1;
     this.count -= 1;
-  }
+    this.#options.onSocketClosed(socket, code);
+  };
 }
 
-/** The server library takes any GET with a key for an opening. RFC 6455, 4.2.1. */
-function openingFault(request: HttpRequest): GatewayErrorCode | null {
-  const options = request.getHeader("connection").toLowerCase().split(",");
-  if (!options.some((option) => option.trim() === "upgrade")) return "invalid_upgrade";
-  if (request.getHeader("upgrade").toLowerCase() !== "websocket") return "invalid_upgrade";
-  return request.getHeader("sec-websocket-version") === "13" ? null : "unsupported_websocket_version";
+function admissionOf(exchange: Exchange, { generation }: Upgrade, tenant: Tenant): Admission {
+  const { key, requestId, forwarded } = exchange;
+  return { tenant, key, generation, requestId, clientAddress: forwarded.clientAddress, openedMs: performance.now() };
 }
 
 function isStillValid(snapshot: GatewaySnapshot, key: ApiKeyEntry | null): boolean {
@@ -220,7 +319,8 @@ function isStillValid(snapshot: GatewaySnapshot, key: ApiKeyEntry | null): boole
 
 function sameOrigin(snapshot: GatewaySnapshot, before: GatewaySnapshot["upstreams"]): boolean {
   const now = snapshot.upstreams.realtime;
-  return now.kind === "http" && before.realtime.kind === "http" && now.origin === before.realtime.origin;
+  if (now.kind === "local") return before.realtime.kind === "local";
+  return before.realtime.kind === "http" && now.origin === before.realtime.origin;
 }
 
 /** The server reads the token from `x-api-key`; the client's own handshake headers are not its business. */
@@ -233,6 +333,12 @@ function socketHeaders(exchange: Exchange, credentials: Credentials): Record<str
   }
   if (credentials.apikey !== "") headers["x-api-key"] = credentials.apikey;
   return headers;
+}
+
+/** What http-host.ts asks of a handshake; a dedicated project's containers are told nothing of it. */
+function ownServiceHeaders(exchange: Exchange, serviceToken: string | null): Record<string, string> {
+  if (serviceToken === null || exchange.tenant?.snapshot.plan !== "shared") return {};
+  return internalHeaders(serviceToken, exchange);
 }
 
 async function passRefusal(exchange: Exchange, response: IncomingMessage): Promise<void> {

@@ -1,9 +1,11 @@
 /** What a cluster must have before a project goes onto it: the shared roles and the template. Made on first use. */
 import { bootstrapCluster, type ClusterRoles } from "../../clusters/bootstrap.ts";
 import type { ClusterConnections } from "../../clusters/cluster-connections.ts";
+import { ensureReplicationLogin } from "../../clusters/replication-login.ts";
 import { ensureTemplate, type Template } from "../../clusters/template.ts";
 import { type ConcurrencyLimit, createConcurrencyLimit } from "../../concurrency-limit.ts";
-import type { Queryable } from "../../database.ts";
+import type { Database } from "../../database.ts";
+import type { Vault } from "../../secrets/vault.ts";
 
 export interface ReadyCluster {
   readonly roles: ClusterRoles;
@@ -19,12 +21,14 @@ export interface ReadyCluster {
 const COPIES_AT_ONCE = 2;
 
 export class ReadyClusters {
-  readonly #database: Queryable;
+  readonly #database: Database;
+  readonly #vault: Vault;
   readonly #clusters: ClusterConnections;
   readonly #ready = new Map<string, Promise<ReadyCluster>>();
 
-  constructor(database: Queryable, clusters: ClusterConnections) {
+  constructor(database: Database, vault: Vault, clusters: ClusterConnections) {
     this.#database = database;
+    this.#vault = vault;
     this.#clusters = clusters;
   }
 
@@ -50,6 +54,7 @@ export class ReadyClusters {
       const template = await ensureTemplate(client, connect, roles);
       return { roles, template, copying: createConcurrencyLimit(COPIES_AT_ONCE) };
     });
+    await ensureReplicationLogin(this.#database, this.#vault, this.#clusters, clusterId);
     await this.#database.query(
       `/* recordTemplateVersion */ update clusters set template_version = $2
        where id = $1 and template_version is distinct from $2`,

@@ -41,7 +41,7 @@ const FIRST_USER_ROLE = "admin";
 const TEMPLATE_GONE = "3D000";
 
 export function createSharedRuntime(options: SharedRuntimeOptions): Runtime {
-  const ready = new ReadyClusters(options.database, options.clusters);
+  const ready = new ReadyClusters(options.database, options.vault, options.clusters);
   return {
     steps: (kind, project) => STEPS[kind](new SharedProject(options, ready, project)),
     tidy: (logger) => removeLeftovers(options.database, options.clusters, logger),

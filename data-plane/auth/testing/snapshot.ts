@@ -101,5 +101,19 @@ export function projectSnapshot(
     },
     auth: authSettings(overrides.auth),
     storage: { fileSizeLimitBytes: 52_428_800 },
+    realtime: {
+      maxConcurrentUsers: 200,
+      maxChannelsPerClient: 100,
+      maxJoinsPerSecond: 100,
+      maxEventsPerSecond: 100,
+      maxPresenceEventsPerSecond: 1000,
+      maxClientPresenceEventsPerWindow: 5,
+      clientPresenceWindowMs: 30_000,
+      maxPayloadSizeKb: 3000,
+      privateOnly: false,
+      presenceEnabled: false,
+      suspended: false,
+    },
+    replication: null,
   };
 }

@@ -3,6 +3,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { ConfigCacheStatus } from "../control-plane/client/config-cache.ts";
 import type { Audience } from "../control-plane/client/config-snapshot.ts";
 import type { DatabaseStats } from "./database/project-databases.ts";
+import type { RealtimeService } from "./realtime/service.ts";
 import type { RestService } from "./rest/service.ts";
 
 /** Connections to project databases, and who waits for one. */
@@ -88,6 +89,40 @@ export function watchRest(registry: Registry, rest: Pick<RestService, "stats">):
     "Roughly what their schema caches take.",
     () => rest.stats().approximateBytes,
   );
+}
+
+/** Sockets, channels and messages of realtime. */
+export function watchRealtime(registry: Registry, realtime: Pick<RealtimeService, "stats">): void {
+  for (const [name, help, of] of [
+    ["projects", "Projects that realtime holds in memory.", "projects"],
+    ["sockets", "Open WebSockets.", "sockets"],
+    ["channels", "Joined channels.", "channels"],
+    ["rooms", "Topics with a channel.", "rooms"],
+    ["buffered_bytes", "Bytes that clients have not taken yet.", "bufferedBytes"],
+  ] as const) {
+    gauge(registry, `supalove_realtime_${name}`, help, () => realtime.stats()[of]);
+  }
+  for (const [name, help, of] of [
+    ["joins_total", "Joins asked for.", "joins"],
+    ["refused_joins_total", "Joins refused.", "refusedJoins"],
+    ["messages_in_total", "Frames of clients.", "messagesIn"],
+    ["messages_out_total", "Frames sent to clients.", "messagesOut"],
+    ["malformed_frames_total", "Frames of clients that are no messages.", "malformedFrames"],
+    ["broadcasts_total", "Broadcasts taken, whoever sent them.", "broadcasts"],
+    ["presence_events_total", "Presence calls of clients.", "presenceEvents"],
+    ["dropped_messages_total", "Messages dropped for lack of rights or room.", "droppedMessages"],
+    ["slow_clients_total", "Clients closed because they did not take what was sent.", "slowClients"],
+  ] as const) {
+    new Counter({
+      name: `supalove_realtime_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(realtime.stats().counters[of]);
+      },
+    });
+  }
 }
 
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {

@@ -9,7 +9,7 @@ import type { ServiceName, ServiceSnapshot } from "../control-plane/client/confi
 import type { ProjectDatabases } from "./database/database.ts";
 import { createProjectDatabases } from "./database/project-databases.ts";
 import { createLocalServices, type LocalServices, type ProbedService } from "./local-services.ts";
-import { watchDatabases, watchRest } from "./metrics.ts";
+import { watchDatabases, watchRealtime, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
 import type { SocketService } from "./socket-service.ts";
 
@@ -45,6 +45,12 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
   async auth({ databases, logger }) {
     const { createAuthService } = await import("./auth/service.ts");
     return createAuthService({ databases, now: () => new Date(), logger });
+  },
+  async realtime({ databases, configs, registry, logger }) {
+    const { createRealtimeService } = await import("./realtime/service.ts");
+    const realtime = createRealtimeService({ databases, configs, now: Date.now, logger });
+    watchRealtime(registry, realtime);
+    return realtime;
   },
 };
 

@@ -154,6 +154,7 @@ class UwsGateway implements Gateway {
       passes: this.#passes,
       currentSnapshot: (ref) => options.configs.peek(ref),
       localServices: options.localServices,
+      peers: options.peers ?? null,
       serviceToken: options.serviceToken ?? null,
       logger,
       onSocketClosed: (socket, code) => {

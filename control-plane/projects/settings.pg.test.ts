@@ -85,7 +85,7 @@ test("settings are typed, reach the snapshots of those who need them, and are au
     group: "auth",
     settings: { siteUrl: "https://app.example.com", disableSignup: true },
   });
-  expect(log).toHaveLength(5);
+  expect(log).toHaveLength(6);
   expect(JSON.stringify(log)).not.toContain("s3cret");
 });
 

@@ -127,7 +127,7 @@ export class Authorization {
     try {
       return await this.#database().pipeline(statements, { commitIf: () => false });
     } catch (error) {
-      if (error instanceof DatabaseError && error.code === CHECK_VIOLATION && error.table !== "messages" && !isRetry) {
+      if (error instanceof DatabaseError && error.code === CHECK_VIOLATION && !isRetry) {
         await this.#makePartitions();
         return this.#probe(asker, statements, true);
       }

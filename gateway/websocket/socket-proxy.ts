@@ -21,6 +21,7 @@ import type { Generation } from "../listener.ts";
 import { toServiceRequest } from "../local-upstream.ts";
 import type { Logger } from "../logger.ts";
 import type { Passes } from "../passes.ts";
+import type { Peer, Peers } from "../peers.ts";
 import { clientHeaders } from "../response-headers.ts";
 import type { ProxyRoute } from "../route.ts";
 import type { Tenant } from "../tenants.ts";
@@ -35,6 +36,8 @@ export interface SocketProxyOptions {
   readonly currentSnapshot: (ref: ProjectRef) => GatewaySnapshot | null | undefined;
   /** The services of this process; null when every upstream is remote. */
   readonly localServices: LocalServices | null;
+  /** Other processes that share the port; null when this one is alone. */
+  readonly peers: Peers | null;
   /** Proves to our own services in other processes that a handshake comes from a gateway. */
   readonly serviceToken: string | null;
   readonly logger: Logger;
@@ -146,9 +149,36 @@ export class SocketProxy {
       // Counted from here on: handshakes under way are sockets too.
       tenant.usage.sockets += 1;
       this.count += 1;
-      if (upstream.kind === "local") void this.#openLocally(exchange, upgrade, tenant, route, credentials);
-      else this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
+      const owner =
+        upstream.kind === "local" ? (this.#options.peers?.ownerOf(tenant.snapshot.projectRef) ?? null) : null;
+      if (upstream.kind === "http") this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
+      else if (owner === null) void this.#openLocally(exchange, upgrade, tenant, route, credentials);
+      else void this.#handOver(exchange, upgrade, tenant, credentials, owner);
     }
+  }
+
+  /** The project's sockets are in another process that shares the port. */
+  async #handOver(
+    exchange: Exchange,
+    upgrade: Upgrade,
+    tenant: Tenant,
+    credentials: Credentials,
+    owner: Peer,
+  ): Promise<void> {
+    let isGone = false;
+    exchange.whenSettled(() => {
+      isGone = true;
+      this.#release(tenant);
+    });
+    const origin = owner.origin ?? (await owner.untilThere());
+    if (isGone) return;
+    if (origin === null) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
+    else this.#shakeHands(exchange, upgrade, tenant, credentials, origin);
+  }
+
+  #release({ usage }: Tenant): void {
+    usage.sockets -= 1;
+    this.count -= 1;
   }
 
   async #openLocally(
@@ -165,14 +195,10 @@ export class SocketProxy {
     const headers = { ...request.headers, ...socketHeaders(exchange, credentials) };
     const opened = { ...request, headers };
     let isOver = false;
-    const release = () => {
-      tenant.usage.sockets -= 1;
-      this.count -= 1;
-    };
     exchange.whenSettled(() => {
       if (isOver) return;
       isOver = true;
-      release();
+      this.#release(tenant);
       request.abort();
     });
     try {
@@ -230,10 +256,6 @@ export class SocketProxy {
     target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
     target.search = credentials.query;
     const protocols = upgrade.protocol === "" ? [] : upgrade.protocol.split(",").map((name) => name.trim());
-    const release = () => {
-      tenant.usage.sockets -= 1;
-      this.count -= 1;
-    };
     let upstream: UpstreamSocket;
     try {
       upstream = new UpstreamSocket(target, protocols, {
@@ -248,7 +270,8 @@ export class SocketProxy {
         followRedirects: false,
       });
     } catch {
-      release(); // a subprotocol that is none
+      this.#release(tenant); // a subprotocol that is none
+      exchange.whenSettled(() => {});
       exchange.reject("invalid_header");
       return;
     }
@@ -256,7 +279,7 @@ export class SocketProxy {
     let handedOver = false;
     exchange.whenSettled(() => {
       if (handedOver) return;
-      release();
+      this.#release(tenant);
       upstream.terminate();
     });
     upstream.on("error", (error) => {
@@ -301,8 +324,7 @@ export class SocketProxy {
     const sockets = this.#byProject.get(ref);
     sockets?.delete(socket);
     if (sockets?.size === 0) this.#byProject.delete(ref);
-    tenant.usage.sockets -= 1;
-    this.count -= 1;
+    this.#release(tenant);
     this.#options.onSocketClosed(socket, code);
   };
 }

@@ -1,0 +1,134 @@
+/** Realtime through the gateway with the unmodified supabase-js, in both address forms and both protocol versions. */
+import dns from "node:dns";
+import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import {
+  type CreatedProject,
+  createProject,
+  removeDataDir,
+  type Stack,
+  startStack,
+  supalove,
+  temporaryDataDir,
+} from "../harness/standalone.ts";
+
+// Browsers know that names below localhost are this machine; Node asks the system, which may not.
+const systemLookup = dns.lookup;
+dns.lookup = ((name: string, ...rest: [never]) =>
+  systemLookup(name.endsWith(".localhost") ? "localhost" : name, ...rest)) as typeof dns.lookup;
+
+const dataDir = temporaryDataDir();
+let stack: Stack;
+let project: CreatedProject;
+const clients: SupabaseClient[] = [];
+
+beforeAll(async () => {
+  stack = await startStack(dataDir);
+  project = await createProject(dataDir, "realtime");
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.removeAllChannels();
+});
+afterAll(async () => {
+  await stack?.stop();
+  removeDataDir(dataDir);
+});
+
+async function runSql(sql: string): Promise<void> {
+  const result = await supalove(dataDir, ["project", "sql", project.ref, sql, "--json"]);
+  if (result.code !== 0) throw new Error(result.stderr + result.stdout);
+}
+
+type Form = "path" | "host";
+
+function connect(vsn: "1.0.0" | "2.0.0", form: Form = "path", key = project.anonKey): SupabaseClient {
+  const gateway = new URL(project.url);
+  const url = form === "path" ? project.url : `http://${project.ref}.localhost:${gateway.port}`;
+  const client = createClient(url, key, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    realtime: { vsn, transport: WebSocket as never },
+  });
+  clients.push(client);
+  return client;
+}
+
+/** Resolves with the first status that says whether the channel is there. */
+function subscribed(channel: RealtimeChannel): Promise<string> {
+  return new Promise((resolve) => {
+    channel.subscribe((status, error) => resolve(error ? `${status}: ${error.message}` : status));
+  });
+}
+
+describe.each([
+  ["1.0.0", "path"],
+  ["2.0.0", "path"],
+  ["2.0.0", "host"],
+] as const)("protocol %s by %s", (vsn, form) => {
+  test("a broadcast reaches the others and, when asked for, its sender", async () => {
+    const [ada, grace] = [connect(vsn, form), connect("2.0.0")];
+    const topic = `room-${vsn}-${form}`;
+    const heard: unknown[] = [];
+    const own: unknown[] = [];
+    const receiver = grace.channel(topic).on("broadcast", { event: "ping" }, ({ payload }) => heard.push(payload));
+    const sender = ada
+      .channel(topic, { config: { broadcast: { self: true, ack: true } } })
+      .on("broadcast", { event: "ping" }, ({ payload }) => own.push(payload));
+    expect([await subscribed(receiver), await subscribed(sender)]).toEqual(["SUBSCRIBED", "SUBSCRIBED"]);
+    expect(await sender.send({ type: "broadcast", event: "ping", payload: { n: 1 } })).toBe("ok");
+    await vi.waitFor(() => expect([heard, own]).toEqual([[{ n: 1 }], [{ n: 1 }]]));
+  });
+
+  test("presence tells who is there, who comes and who goes", async () => {
+    const [ada, grace] = [connect(vsn, form), connect(vsn, form)];
+    const topic = `presence-${vsn}-${form}`;
+    const left: string[] = [];
+    const first = ada
+      .channel(topic, { config: { presence: { key: "ada" } } })
+      .on("presence", { event: "leave" }, ({ key }) => left.push(key));
+    await subscribed(first);
+    expect(await first.track({ mood: "curious" })).toBe("ok");
+    const second = grace
+      .channel(topic, { config: { presence: { key: "grace" } } })
+      .on("presence", { event: "sync" }, () => {});
+    await subscribed(second);
+    await second.track({ mood: "busy" });
+    await vi.waitFor(() => {
+      expect(Object.keys(first.presenceState()).sort()).toEqual(["ada", "grace"]);
+      expect(second.presenceState().ada).toMatchObject([{ mood: "curious" }]);
+    });
+    await grace.removeChannel(second);
+    await vi.waitFor(() => expect(left).toEqual(["grace"]));
+  });
+
+  test("a private channel is joined only by whom a policy lets", async () => {
+    await runSql(`drop policy if exists rooms on realtime.messages;
+      create policy rooms on realtime.messages for all to authenticated
+        using (realtime.topic() like 'room:%') with check (realtime.topic() like 'room:%');`);
+    const ada = connect(vsn, form);
+    const email = `ada-${vsn}-${form}@example.com`;
+    await ada.auth.signUp({ email, password: "correct horse battery" });
+    await ada.realtime.setAuth();
+    const heard: unknown[] = [];
+    const channel = ada
+      .channel("room:1", { config: { private: true, broadcast: { self: true, ack: true } } })
+      .on("broadcast", { event: "hi" }, ({ payload }) => heard.push(payload));
+    expect(await subscribed(channel)).toBe("SUBSCRIBED");
+    await channel.send({ type: "broadcast", event: "hi", payload: { n: 1 } });
+    await vi.waitFor(() => expect(heard).toEqual([{ n: 1 }]));
+    expect(await subscribed(connect(vsn, form).channel("room:1", { config: { private: true } }))).toMatch(
+      /^CHANNEL_ERROR: .*Unauthorized: You do not have permissions to read from this Channel topic: room:1/,
+    );
+  });
+
+  test("httpSend reaches subscribers without a socket of the sender's own", async () => {
+    const heard: unknown[] = [];
+    const channel = connect(vsn, form)
+      .channel(`http-${vsn}-${form}`)
+      .on("broadcast", { event: "hi" }, ({ payload }) => heard.push(payload));
+    await subscribed(channel);
+    const sender = connect(vsn, form).channel(`http-${vsn}-${form}`);
+    expect(await sender.httpSend("hi", { n: 1 })).toEqual({ success: true });
+    await vi.waitFor(() => expect(heard).toEqual([{ n: 1 }]));
+  });
+});

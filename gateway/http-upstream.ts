@@ -118,7 +118,7 @@ const BLAMELESS: ReadonlySet<UpstreamFailure> = new Set(["overloaded", "client"]
 
 /** Carries one exchange's request to the upstream and its response back. */
 class HttpForward implements UpstreamJob {
-  readonly lane: string;
+  readonly project: string;
   readonly method: string;
   readonly head: string;
   readonly body: Buffer | IncomingBody | null;
@@ -149,7 +149,7 @@ class HttpForward implements UpstreamJob {
     this.#origin = origin;
     this.#exchange = exchange;
     this.#service = service;
-    this.lane = exchange.tenant?.snapshot.projectRef ?? "";
+    this.project = exchange.tenant?.snapshot.projectRef ?? "";
     this.method = exchange.request.method;
     this.head = head;
     this.body = body;
@@ -208,7 +208,7 @@ class HttpForward implements UpstreamJob {
     const exchange = this.#exchange;
     this.#open = false;
     if (!BLAMELESS.has(failure)) exchange.tenant?.breakers.failure(this.#service, this.#options.now());
-    const project = this.lane;
+    const project = this.project;
     const service = this.#service;
     this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
     if (exchange.channel.started) exchange.channel.destroy();

@@ -1,11 +1,11 @@
 /**
- * Guards the direction of imports between the rooms of the house (ARCHITECTURE.md, "Imports").
+ * Guards the direction of imports between the modules (ARCHITECTURE.md, "Modules").
  * Run by `npm run check:imports`; prints every offending import and exits 1 when there is one.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
-/** For each room: the rooms (or folders of them) that its files may import. A room may always import itself. */
+/** For each module: the modules (or folders of them) that its files may import. A module may always import itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "control-plane/client": [],
   "control-plane": ["control-plane/client"],
@@ -16,13 +16,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bench: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
   test: ["compose", "gateway", "data-plane", "control-plane", "control-plane/client"],
 };
-/** Test files may use the harness in test/ whatever room they lie in, and so may benchmarks. */
+/** Test files may use the harness in test/ whatever module they lie in, and so may benchmarks. */
 const TEST_HARNESS = "test/harness";
 
 const root = resolve(import.meta.dirname, "../..");
 
-function roomOf(path: string): string | undefined {
-  return Object.keys(ALLOWED).find((room) => path === room || path.startsWith(`${room}/`));
+function moduleOf(path: string): string | undefined {
+  return Object.keys(ALLOWED).find((module) => path === module || path.startsWith(`${module}/`));
 }
 
 function* sourceFiles(folder: string): Generator<string> {
@@ -42,14 +42,14 @@ function importsOf(path: string): string[] {
 const offences: string[] = [];
 for (const top of ["control-plane", "data-plane", "gateway", "dashboard", "compose", "bench", "test"]) {
   for (const file of existing(top)) {
-    const room = roomOf(file);
-    if (!room) continue;
+    const module = moduleOf(file);
+    if (!module) continue;
     for (const target of importsOf(file)) {
       if ((/\.test\.tsx?$/.test(file) || top === "bench") && target.startsWith(TEST_HARNESS)) continue;
-      const targetRoom = roomOf(target);
-      if (!targetRoom || targetRoom === room) continue;
-      if (!ALLOWED[room]?.includes(targetRoom))
-        offences.push(`${file} imports ${target} (${room} may not import ${targetRoom})`);
+      const targetModule = moduleOf(target);
+      if (!targetModule || targetModule === module) continue;
+      if (!ALLOWED[module]?.includes(targetModule))
+        offences.push(`${file} imports ${target} (${module} may not import ${targetModule})`);
     }
   }
 }

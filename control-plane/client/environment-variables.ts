@@ -1,4 +1,4 @@
-/** How every process of the house reads its environment: one zod object, every problem reported in one go. */
+/** How every process reads its environment: one zod object, every problem reported in one go. */
 import { z } from "zod";
 
 /** Variables that cannot be used; the message lists each with what is wrong, never its value. */

@@ -16,7 +16,7 @@ import { cancelRequest, MessageWriter } from "./wire/writer.ts";
 export interface ConnectionOwner {
   /** Something was written: call {@link Connection.flush} soon, after whatever else this turn of the loop brings. */
   onWritten(connection: Connection): void;
-  /** A batch took so long since it was first in its row, in milliseconds. */
+  /** How long a batch ran since it came to the head of the pipeline, in milliseconds. */
   onAnswered(tookMs: number): void;
   /** A batch has ended; there may be room for the next. */
   onBatchEnd(connection: Connection): void;

@@ -18,7 +18,7 @@ interface LeaseRequest {
 
 /** A further connection is worth its price when each has so many batches to do. */
 const BATCHES_PER_CONNECTION = 4;
-/** What stands in a row on one connection should be done in about this time; more waits where any connection takes it. */
+/** A connection's pipeline should be done in about this time; what is more waits for whichever connection is free first. */
 const ROW_MS = 12;
 /** Enough that the next batch is there when one ends, however busy this process is. */
 const MIN_DEPTH = 4;

@@ -5,7 +5,7 @@ import { type PoolLimits, UpstreamPool } from "./pool.ts";
 
 export const DEFAULT_POOL_LIMITS: PoolLimits = {
   maxConnections: 512,
-  maxConnectionsPerLane: 256,
+  maxConnectionsPerProject: 256,
   maxWaiting: 1_024,
   maxWaitMs: 5_000,
   connectMs: 3_000,

@@ -1,10 +1,10 @@
-/** One keep-alive connection to an upstream: one request at a time, or a few GETs in a row where the pool allows it. */
+/** One keep-alive connection to an upstream: one request at a time, or a few pipelined GETs where the pool allows it. */
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
 import type { UpstreamFailure, UpstreamJob } from "./job.ts";
 import { type Origin, readMemory } from "./origin.ts";
-import type { Lane } from "./pool.ts";
+import type { ConnectionShare } from "./pool.ts";
 import { ProtocolViolation, ResponseParser } from "./response-parser.ts";
 
 /** What a connection tells its pool. */
@@ -35,7 +35,7 @@ const EMPTY = Buffer.alloc(0);
 
 export class UpstreamConnection {
   /** Whose requests it carries at the moment. */
-  lane: Lane | null = null;
+  share: ConnectionShare | null = null;
   /** Points of performance.now(): when a free connection is closed, when what is under way has taken too long, */
   freeUntilMs = 0;
   deadlineMs = Number.POSITIVE_INFINITY;

@@ -20,7 +20,7 @@ export class FairQueue<T> {
     return true;
   }
 
-  /** The oldest item of the first key in turn that `mayTake`; that key goes to the end of the row. */
+  /** The oldest item of the first key in turn that `mayTake`; that key is then the last in turn. */
   shift(mayTake: (key: string) => boolean): T | undefined {
     for (const [key, items] of this.#byKey) {
       if (!mayTake(key)) continue;

@@ -18,7 +18,7 @@ export type UpstreamFailure =
 
 export interface UpstreamJob {
   /** Whose request it is: connections and places in the queue are shared out between these. */
-  readonly lane: string;
+  readonly project: string;
   readonly method: string;
   /** Request line and headers, with the framing of the body and the empty line that ends them. */
   readonly head: string;
@@ -29,11 +29,13 @@ export interface UpstreamJob {
   /** Between two pieces of a body, in either direction. */
   readonly idleMs: number;
 
-  /** The pool's own notes: where the job is, until when it waits for a connection, whether it had a second try, */
+  /** Where the pool has put the job; null while it waits. This and the next three are the pool's own notes. */
   connection: UpstreamConnection | null;
+  /** Until when it waits for a connection. */
   waitUntilMs: number;
+  /** It had its second try. */
   retried: boolean;
-  /** and whether it must stand in no row any more. */
+  /** It must not be pipelined any more. */
   alone: boolean;
 
   /** The whole response came at once. The body's memory is valid during the call. */

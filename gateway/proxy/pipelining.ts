@@ -4,18 +4,18 @@
  *
  * What could be bad about it is bounded:
  * - only GETs without a body, and only of one project on a connection at a time: no response can reach another project;
- * - only while the upstream answers fast, and no more in a row than it answers in {@link PipeliningOptions.maxDelayMs};
- * - who stands behind a response that takes longer than that is sent again elsewhere, once, and rows pause;
- * - an upstream that closes in the middle of a row gets no rows for a while: some servers do not know them.
+ * - only while the upstream answers fast, and a pipeline is no longer than it answers in {@link PipeliningOptions.maxDelayMs};
+ * - who stands behind a response that takes longer than that is sent again elsewhere, once, and pipelining pauses;
+ * - an upstream that closes in the middle of a pipeline gets none for a while: some servers do not know pipelining.
  */
 import type { UpstreamConnection } from "./connection.ts";
 import type { UpstreamJob } from "./job.ts";
-import type { Lane } from "./pool.ts";
+import type { ConnectionShare } from "./pool.ts";
 
 export interface PipeliningOptions {
-  /** Most requests in a row on a connection. */
+  /** Most requests under way on one connection. */
   readonly maxDepth: number;
-  /** Connections of a project that are used before requests stand in a row. */
+  /** Connections of a project that are used before requests are pipelined. */
   readonly connections: number;
   /** How long a slow response may keep those behind it waiting. */
   readonly maxDelayMs: number;
@@ -23,9 +23,9 @@ export interface PipeliningOptions {
 
 const MIN_SAMPLES = 64;
 const SMOOTHING = 1 / 32;
-/** Rows pause so long after a slow response: at most four times a second are a few requests sent twice. */
+/** Pipelining pauses so long after a slow response: at most four times a second are a few requests sent twice. */
 const SLOW_PAUSE_MS = 250;
-/** And so long after a connection closed under a row, doubled each time. */
+/** Pipelining pauses so long after a connection closed with several requests under way, doubled each time. */
 const BROKEN_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 600_000;
 
@@ -35,9 +35,9 @@ export class Pipelining {
   #samples = 0;
   #pausedUntilMs = 0;
   #brokenPauseMs = BROKEN_PAUSE_MS;
-  /** Connections with heads that are not sent yet, */
+  /** Connections with heads that are not sent yet. */
   #unsent: UpstreamConnection[] = [];
-  /** and with several requests under way. */
+  /** Connections with several requests under way. */
   readonly #rows = new Set<UpstreamConnection>();
   #watch: NodeJS.Timeout | null = null;
 
@@ -58,7 +58,7 @@ export class Pipelining {
     this.#brokenPauseMs = Math.min(this.#brokenPauseMs * 2, LONGEST_PAUSE_MS);
   }
 
-  /** How many requests may stand in a row with this one; 1 when it must have a connection for itself. */
+  /** How many requests may be under way on the connection that takes this one; 1 when it must have one for itself. */
   depthFor(job: UpstreamJob, nowMs: number): number {
     if (job.method !== "GET" || job.body !== null || job.alone || this.#samples < MIN_SAMPLES) return 1;
     if (nowMs < this.#pausedUntilMs) return 1;
@@ -66,10 +66,10 @@ export class Pipelining {
   }
 
   /** Puts the job behind others of its project. @returns False when it should have another connection. */
-  append(lane: Lane, job: UpstreamJob, depth: number, nowMs: number): boolean {
-    if (lane.held < this.#options.connections) return false;
+  append(share: ConnectionShare, job: UpstreamJob, depth: number, nowMs: number): boolean {
+    if (share.held < this.#options.connections) return false;
     let shortest: UpstreamConnection | null = null;
-    for (const connection of lane.open) {
+    for (const connection of share.open) {
       if (shortest === null || connection.depth < shortest.depth) shortest = connection;
     }
     if (shortest === null || shortest.depth >= depth) return false;
@@ -79,9 +79,9 @@ export class Pipelining {
     return true;
   }
 
-  /** Starts a row on a connection that is free. */
-  open(lane: Lane, connection: UpstreamConnection, job: UpstreamJob, nowMs: number): void {
-    lane.open.push(connection);
+  /** Starts a pipeline on a connection that is free. */
+  open(share: ConnectionShare, connection: UpstreamConnection, job: UpstreamJob, nowMs: number): void {
+    share.open.push(connection);
     connection.pipelined = false;
     this.#send(connection, job, nowMs);
   }

@@ -7,8 +7,8 @@ import { Pipelining, type PipeliningOptions } from "./pipelining.ts";
 
 export interface PoolLimits extends ConnectionTimeouts {
   readonly maxConnections: number;
-  /** Most connections that one lane may hold at a time; the rest is left to others. */
-  readonly maxConnectionsPerLane: number;
+  /** Most connections that one project may hold at a time; the rest is left to others. */
+  readonly maxConnectionsPerProject: number;
   /** Requests waiting for a connection. */
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
@@ -16,18 +16,19 @@ export interface PoolLimits extends ConnectionTimeouts {
   readonly pipelining: PipeliningOptions | null;
 }
 
-/** One project's part of a pool. */
-export interface Lane {
+/** One project's share of a pool's connections. */
+export interface ConnectionShare {
   readonly key: string;
-  /** Connections that carry its requests now, */
+  /** How many connections carry its requests now. */
   held: number;
-  /** and those of them on which more GETs may follow. */
+  /** Those of them on which more GETs may follow. */
   readonly open: UpstreamConnection[];
 }
 
-/** Of all connections, this share is kept for lanes that hold few; and how many, of all, are few. */
-const RESERVED_SHARE = 1 / 4;
-const FEW_SHARE = 1 / 64;
+/** This fraction of all connections is kept for projects that hold few; */
+const RESERVED_FRACTION = 1 / 4;
+/** and up to this fraction of all is few. */
+const FEW_FRACTION = 1 / 64;
 
 /** Repetitions are at most a tenth of the requests: a failing upstream must not get more load. */
 const RETRY_SHARE = 0.1;
@@ -40,7 +41,7 @@ export class UpstreamPool implements ConnectionOwner {
   readonly #connections = new Set<UpstreamConnection>();
   /** Last in, first out: the busiest connections stay warm, the others come of age and close. */
   readonly #free: UpstreamConnection[] = [];
-  readonly #lanes = new Map<string, Lane>();
+  readonly #shares = new Map<string, ConnectionShare>();
   readonly #waiting: FairQueue<UpstreamJob>;
   readonly #reserveFrom: number;
   readonly #few: number;
@@ -51,8 +52,8 @@ export class UpstreamPool implements ConnectionOwner {
     this.#origin = origin;
     this.#limits = limits;
     this.#pipelining = limits.pipelining ? new Pipelining(limits.pipelining) : null;
-    this.#reserveFrom = limits.maxConnections - Math.floor(limits.maxConnections * RESERVED_SHARE);
-    this.#few = Math.max(1, Math.floor(limits.maxConnections * FEW_SHARE));
+    this.#reserveFrom = limits.maxConnections - Math.floor(limits.maxConnections * RESERVED_FRACTION);
+    this.#few = Math.max(1, Math.floor(limits.maxConnections * FEW_FRACTION));
     this.#waiting = new FairQueue(limits.maxWaiting, Math.max(1, Math.ceil(limits.maxWaiting / 2)));
   }
 
@@ -71,7 +72,7 @@ export class UpstreamPool implements ConnectionOwner {
 
   cancel(job: UpstreamJob): void {
     if (job.connection) job.connection.cancel(job);
-    else this.#waiting.remove(job.lane, job);
+    else this.#waiting.remove(job.project, job);
   }
 
   /** Ends what has taken too long or is of no use any more. Called every now and then. */
@@ -113,7 +114,7 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   onStranded(connection: UpstreamConnection, jobs: readonly UpstreamJob[], blameless: boolean): readonly UpstreamJob[] {
-    // With a response still on its way the connection goes on counting as the lane's.
+    // With a response still on its way the connection goes on counting as the share's.
     if (connection.depth > 0) closeRow(connection);
     else this.#leaveLane(connection);
     const pipelined = connection.pipelined;
@@ -124,7 +125,7 @@ export class UpstreamPool implements ConnectionOwner {
   #retry(job: UpstreamJob, pipelined: boolean): boolean {
     if (this.#closed || !isRepeatable(job)) return false;
     if (pipelined && !job.alone) {
-      // It has not failed, it only stood in a row with others: that costs no budget, and happens once.
+      // It has not failed, it only waited in a pipeline with others: that costs no budget, and happens once.
       job.alone = true;
     } else {
       if (job.retried || this.#retryBudget < 1) return false;
@@ -140,65 +141,65 @@ export class UpstreamPool implements ConnectionOwner {
   /** @returns False when no connection can be had now. */
   #assign(job: UpstreamJob, fresh: boolean): boolean {
     const nowMs = performance.now();
-    const lane = this.#laneOf(job.lane);
+    const share = this.#shareOf(job.project);
     const depth = fresh ? 1 : (this.#pipelining?.depthFor(job, nowMs) ?? 1);
-    if (depth > 1 && this.#pipelining?.append(lane, job, depth, nowMs)) return true;
-    if (!this.#mayHoldMore(lane)) return false;
+    if (depth > 1 && this.#pipelining?.append(share, job, depth, nowMs)) return true;
+    if (!this.#mayHoldMore(share)) return false;
     let connection = fresh ? undefined : this.#free.pop();
     if (!connection) {
       if (this.size >= this.#limits.maxConnections) return false;
       connection = new UpstreamConnection(this.#origin, this, this.#limits);
       this.#connections.add(connection);
     }
-    lane.held += 1;
-    connection.lane = lane;
-    if (depth > 1 && this.#pipelining) this.#pipelining.open(lane, connection, job, nowMs);
+    share.held += 1;
+    connection.share = share;
+    if (depth > 1 && this.#pipelining) this.#pipelining.open(share, connection, job, nowMs);
     else connection.run(job, nowMs);
     return true;
   }
 
   /** Some projects whose requests are slow must not take every connection from all the others. */
-  #mayHoldMore(lane: Lane | undefined): boolean {
-    if (lane === undefined) return true;
-    if (lane.held >= this.#limits.maxConnectionsPerLane) return false;
-    return lane.held < this.#few || this.size - this.#free.length < this.#reserveFrom;
+  #mayHoldMore(share: ConnectionShare | undefined): boolean {
+    if (share === undefined) return true;
+    if (share.held >= this.#limits.maxConnectionsPerProject) return false;
+    return share.held < this.#few || this.size - this.#free.length < this.#reserveFrom;
   }
 
   #wait(job: UpstreamJob): void {
     job.waitUntilMs = performance.now() + this.#limits.maxWaitMs;
-    if (!this.#waiting.push(job.lane, job)) job.onFailure("overloaded", "too many requests wait for a connection");
+    if (!this.#waiting.push(job.project, job)) job.onFailure("overloaded", "too many requests wait for a connection");
   }
 
   #serveWaiting(): void {
     while (this.#waiting.size > 0 && (this.#free.length > 0 || this.size < this.#limits.maxConnections)) {
-      const job = this.#waiting.shift((key) => this.#mayHoldMore(this.#lanes.get(key)));
+      const job = this.#waiting.shift((key) => this.#mayHoldMore(this.#shares.get(key)));
       if (!job) return;
       this.#assign(job, false);
     }
   }
 
-  #laneOf(key: string): Lane {
-    let lane = this.#lanes.get(key);
-    if (!lane) {
-      lane = { key, held: 0, open: [] };
-      this.#lanes.set(key, lane);
+  #shareOf(key: string): ConnectionShare {
+    let share = this.#shares.get(key);
+    if (!share) {
+      share = { key, held: 0, open: [] };
+      this.#shares.set(key, share);
     }
-    return lane;
+    return share;
   }
 
   #leaveLane(connection: UpstreamConnection): void {
-    const { lane } = connection;
-    if (!lane) return;
+    const { share } = connection;
+    if (!share) return;
     closeRow(connection);
-    connection.lane = null;
-    lane.held -= 1;
-    if (lane.held === 0) this.#lanes.delete(lane.key);
+    connection.share = null;
+    share.held -= 1;
+    if (share.held === 0) this.#shares.delete(share.key);
   }
 }
 
 /** No more requests follow on the connection. */
 function closeRow(connection: UpstreamConnection): void {
-  const { lane } = connection;
-  const index = lane?.open.indexOf(connection) ?? -1;
-  if (index !== -1) lane?.open.splice(index, 1);
+  const { share } = connection;
+  const index = share?.open.indexOf(connection) ?? -1;
+  if (index !== -1) share?.open.splice(index, 1);
 }

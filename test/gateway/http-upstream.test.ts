@@ -320,7 +320,7 @@ describe("connections", () => {
       poolLimits: {
         ...DEFAULT_POOL_LIMITS,
         maxConnections: 2,
-        maxConnectionsPerLane: 2,
+        maxConnectionsPerProject: 2,
         maxWaiting: 2,
         maxWaitMs: 200,
       },
@@ -354,7 +354,7 @@ describe("connections", () => {
         poolLimits: {
           ...DEFAULT_POOL_LIMITS,
           maxConnections: 4,
-          maxConnectionsPerLane: 2,
+          maxConnectionsPerProject: 2,
           maxWaiting: 8,
           maxWaitMs: 300,
         },
@@ -374,7 +374,7 @@ describe("connections", () => {
       (socket, head) => {
         if (!head.includes("/slow")) socket.write(OK);
       },
-      { poolLimits: { ...DEFAULT_POOL_LIMITS, maxConnections: 8, maxConnectionsPerLane: 4, maxWaitMs: 2_000 } },
+      { poolLimits: { ...DEFAULT_POOL_LIMITS, maxConnections: 8, maxConnectionsPerProject: 4, maxWaitMs: 2_000 } },
     );
     const upstreams = configs.peek(REF)?.upstreams ?? snapshot().upstreams;
     for (const projectRef of refs) configs.set(snapshot({ projectRef, upstreams }));

@@ -212,7 +212,7 @@ test("connections left to a slow response count as the project's all the same", 
       if (head.startsWith("GET /slow")) stuck.add(socket);
       else if (!stuck.has(socket)) socket.write(answerTo(head));
     },
-    { maxConnectionsPerLane: 3, maxWaitMs: 300 },
+    { maxConnectionsPerProject: 3, maxWaitMs: 300 },
   );
   await warmUp(url);
   const alive = () => upstream.connections.filter((socket) => !socket.destroyed).length;

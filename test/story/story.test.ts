@@ -1,4 +1,4 @@
-/** The main job of the house, end to end: `supalove start` in a process, projects by the command line, supabase-js as it is. */
+/** The main job of the product, end to end: `supalove start` in a process, projects by the command line, supabase-js as it is. */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";

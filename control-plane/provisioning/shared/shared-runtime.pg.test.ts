@@ -9,16 +9,16 @@ import { type ProvisioningHarness, startProvisioning } from "../testing/provisio
 import { startSeverableProxy } from "../testing/severable-proxy.ts";
 import { listLeftovers, recordLeftover, removeLeftovers } from "./leftovers.ts";
 
-let house: ProvisioningHarness;
+let harness: ProvisioningHarness;
 const address = parseClusterUrl(inject("clusterUrl"));
 
 beforeAll(async () => {
-  house = await startProvisioning(inject("clusterUrl"));
+  harness = await startProvisioning(inject("clusterUrl"));
 });
-afterAll(() => house[Symbol.asyncDispose]());
+afterAll(() => harness[Symbol.asyncDispose]());
 
 async function connect(ref: string, login: "POSTGRES" | "AUTHENTICATOR" = "POSTGRES"): Promise<pg.Client> {
-  const secrets = await house.vault.getAll(house.database, ref);
+  const secrets = await harness.vault.getAll(harness.database, ref);
   const client = new pg.Client({
     host: address.host,
     port: address.port,
@@ -33,7 +33,7 @@ async function connect(ref: string, login: "POSTGRES" | "AUTHENTICATOR" = "POSTG
 
 describe("create", () => {
   test("the project's user owns its database, and nobody's else", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     const client = await connect(ref);
     const { rows } = await client.query("select current_database() as database, current_user as user");
     await client.end();
@@ -41,8 +41,8 @@ describe("create", () => {
   });
 
   test("without a first user when none is wanted: the first to sign up finds an empty table", async () => {
-    const ref = await house.createProject(false);
-    const secrets = await house.vault.getAll(house.database, ref);
+    const ref = await harness.createProject(false);
+    const secrets = await harness.vault.getAll(harness.database, ref);
     expect([...secrets.keys()].filter((name) => name.startsWith("ADMIN_"))).toEqual([]);
     const client = await connect(ref);
     const { rows } = await client.query("select count(*)::int as users from auth.users");
@@ -51,10 +51,10 @@ describe("create", () => {
   });
 
   test("the first user has the owner's e-mail and the one-time password, and is confirmed", async () => {
-    const ref = await house.createProject();
-    const secrets = await house.vault.getAll(house.database, ref);
+    const ref = await harness.createProject();
+    const secrets = await harness.vault.getAll(harness.database, ref);
     expect(secrets.get("ADMIN_TEMP_PASSWORD")).toMatch(/^[2-9a-zA-Z]{16}$/);
-    expect(secrets.get("ADMIN_EMAIL")).toBe(house.ownerEmail);
+    expect(secrets.get("ADMIN_EMAIL")).toBe(harness.ownerEmail);
     const client = await connect(ref);
     const { rows } = await client.query(`
       select u.email, u.role, u.aud, u.encrypted_password as hash, u.raw_app_meta_data as app, i.provider,
@@ -63,7 +63,7 @@ describe("create", () => {
     await client.end();
     expect(rows).toEqual([
       {
-        email: house.ownerEmail,
+        email: harness.ownerEmail,
         role: "authenticated",
         aud: "authenticated",
         hash: expect.stringMatching(/^\$2b\$04\$/),
@@ -77,21 +77,26 @@ describe("create", () => {
   });
 
   test("passwords, keys and JWT secret are the project's own", async () => {
-    const [one, two] = await Promise.all([house.createProject(), house.createProject()]);
-    const [first, second] = await Promise.all([one, two].map((ref) => house.vault.getAll(house.database, ref)));
+    const [one, two] = await Promise.all([harness.createProject(), harness.createProject()]);
+    const [first, second] = await Promise.all([one, two].map((ref) => harness.vault.getAll(harness.database, ref)));
     const shared = [...(first ?? [])].filter(([name, value]) => second?.get(name) === value).map(([name]) => name);
     expect(shared).toEqual(["ADMIN_EMAIL"]);
   });
 
   test("every step may run twice", async () => {
-    const ref = await house.createProject();
-    const before = await house.vault.getAll(house.database, ref);
-    const project = { ref, organizationId: house.organizationId, plan: "shared", clusterId: house.clusterId } as const;
-    for (const step of house.runtime.steps("create", project)) {
+    const ref = await harness.createProject();
+    const before = await harness.vault.getAll(harness.database, ref);
+    const project = {
+      ref,
+      organizationId: harness.organizationId,
+      plan: "shared",
+      clusterId: harness.clusterId,
+    } as const;
+    for (const step of harness.runtime.steps("create", project)) {
       await step.run(new AbortController().signal);
       await step.run(new AbortController().signal);
     }
-    expect(await house.vault.getAll(house.database, ref)).toEqual(before);
+    expect(await harness.vault.getAll(harness.database, ref)).toEqual(before);
     const client = await connect(ref);
     const { rows } = await client.query("select count(*)::int as users from auth.users");
     await client.end();
@@ -99,52 +104,52 @@ describe("create", () => {
   });
 
   test("20 at once all become ACTIVE", async () => {
-    const refs = await Promise.all(Array.from({ length: 20 }, () => house.createProject()));
+    const refs = await Promise.all(Array.from({ length: 20 }, () => harness.createProject()));
     expect(new Set(refs).size).toBe(20);
-    await Promise.all(refs.map((ref) => house.begin(ref, "delete")));
-    await Promise.all(refs.map((ref) => house.untilSettled(ref, "DELETED")));
-    for (const ref of refs) expect(await house.leftovers(ref)).toEqual([]);
+    await Promise.all(refs.map((ref) => harness.begin(ref, "delete")));
+    await Promise.all(refs.map((ref) => harness.untilSettled(ref, "DELETED")));
+    for (const ref of refs) expect(await harness.leftovers(ref)).toEqual([]);
   });
 
   test("a cluster takes no more projects than its capacity, however many come at once", async () => {
-    const [row] = await house.database.query<{ projects: number }>(
+    const [row] = await harness.database.query<{ projects: number }>(
       "select count(*) as projects from projects where cluster_id is not null",
     );
-    await house.database.query("update clusters set capacity = $1", [(row?.projects ?? 0) + 2]);
+    await harness.database.query("update clusters set capacity = $1", [(row?.projects ?? 0) + 2]);
     try {
-      const refs = await Promise.all(Array.from({ length: 5 }, () => house.beginCreate()));
-      const results = await Promise.allSettled(refs.map((ref) => house.untilSettled(ref, "ACTIVE")));
+      const refs = await Promise.all(Array.from({ length: 5 }, () => harness.beginCreate()));
+      const results = await Promise.allSettled(refs.map((ref) => harness.untilSettled(ref, "ACTIVE")));
       expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
       const refused = results.flatMap((result) => (result.status === "rejected" ? [String(result.reason)] : []));
       expect(refused).toHaveLength(3);
       for (const reason of refused) expect(reason).toContain("No database cluster has room for another project.");
     } finally {
-      await house.database.query("update clusters set capacity = 10000");
+      await harness.database.query("update clusters set capacity = 10000");
     }
   });
 });
 
 describe("pause, resume, restart", () => {
   test("a paused project ends its sessions and lets nobody in until it is resumed", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     const client = await connect(ref);
-    await house.begin(ref, "pause");
-    await house.untilSettled(ref, "PAUSED");
+    await harness.begin(ref, "pause");
+    await harness.untilSettled(ref, "PAUSED");
     await expect(client.query("select 1")).rejects.toThrow();
     await expect(connect(ref)).rejects.toThrow(/not permitted to log in/);
     await expect(connect(ref, "AUTHENTICATOR")).rejects.toThrow(/not permitted to log in/);
-    await house.begin(ref, "resume");
-    await house.untilSettled(ref, "ACTIVE");
+    await harness.begin(ref, "resume");
+    await harness.untilSettled(ref, "ACTIVE");
     const again = await connect(ref);
     expect((await again.query("select count(*)::int as users from auth.users")).rows).toEqual([{ users: 1 }]);
     await again.end();
   });
 
   test("a restart ends the sessions and takes new ones", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     const client = await connect(ref);
-    await house.begin(ref, "restart");
-    await house.untilSettled(ref, "ACTIVE");
+    await harness.begin(ref, "restart");
+    await harness.untilSettled(ref, "ACTIVE");
     await expect(client.query("select 1")).rejects.toThrow();
     await (await connect(ref)).end();
   });
@@ -160,65 +165,66 @@ describe("a tenant that has changed the passwords of his logins", () => {
       await expect(connect(ref, login)).rejects.toMatchObject({ code: "28P01" });
   }
   const untilAllEnter = async (ref: string) => {
-    await house.untilSettled(ref, "ACTIVE");
+    await harness.untilSettled(ref, "ACTIVE");
     for (const login of ["POSTGRES", "AUTHENTICATOR"] as const) await (await connect(ref, login)).end();
   };
 
   test("a restart sets them again", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     await lockOut(ref);
-    await house.begin(ref, "restart");
+    await harness.begin(ref, "restart");
     await untilAllEnter(ref);
   });
 
   test("pause and resume set them again", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     await lockOut(ref);
-    await house.begin(ref, "pause");
-    await house.untilSettled(ref, "PAUSED");
-    await house.begin(ref, "resume");
+    await harness.begin(ref, "pause");
+    await harness.untilSettled(ref, "PAUSED");
+    await harness.begin(ref, "resume");
     await untilAllEnter(ref);
   });
 
   test("a retry sets them again", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     await lockOut(ref);
-    await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
-    await house.retry(ref);
+    await harness.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+    await harness.retry(ref);
     await untilAllEnter(ref);
   });
 });
 
 describe("delete", () => {
   test("leaves nothing, though somebody is connected and holds a replication slot", async () => {
-    const ref = await house.createProject();
+    const ref = await harness.createProject();
     await connect(ref);
-    await house.clusters.withProjectAdmin(house.clusterId, `project_${ref}`, (session) =>
+    await harness.clusters.withProjectAdmin(harness.clusterId, `project_${ref}`, (session) =>
       session.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [`slot_${ref}`]),
     );
-    await house.begin(ref, "delete");
-    await house.untilSettled(ref, "DELETED");
-    expect(await house.leftovers(ref)).toEqual([]);
-    const [tombstone] = await house.database.query("select state, deleted_at, settings from projects where ref = $1", [
-      ref,
-    ]);
+    await harness.begin(ref, "delete");
+    await harness.untilSettled(ref, "DELETED");
+    expect(await harness.leftovers(ref)).toEqual([]);
+    const [tombstone] = await harness.database.query(
+      "select state, deleted_at, settings from projects where ref = $1",
+      [ref],
+    );
     expect(tombstone).toEqual({ state: "DELETED", deleted_at: expect.any(Date), settings: {} });
   });
 
   test("a project that was never placed is deleted too", async () => {
-    await house.database.query("update clusters set capacity = 0");
-    const ref = await house.beginCreate();
-    await house.untilSettled(ref, "FAILED");
-    await house.database.query("update clusters set capacity = 10000");
-    await house.begin(ref, "delete");
-    await house.untilSettled(ref, "DELETED");
-    expect(await house.leftovers(ref)).toEqual([]);
+    await harness.database.query("update clusters set capacity = 0");
+    const ref = await harness.beginCreate();
+    await harness.untilSettled(ref, "FAILED");
+    await harness.database.query("update clusters set capacity = 10000");
+    await harness.begin(ref, "delete");
+    await harness.untilSettled(ref, "DELETED");
+    expect(await harness.leftovers(ref)).toEqual([]);
   });
 
   test("is refused while the creation runs", async () => {
-    const ref = await house.beginCreate();
-    await expect(house.begin(ref, "delete")).rejects.toThrow(ProjectBusy);
-    await house.untilSettled(ref, "ACTIVE");
+    const ref = await harness.beginCreate();
+    await expect(harness.begin(ref, "delete")).rejects.toThrow(ProjectBusy);
+    await harness.untilSettled(ref, "ACTIVE");
   });
 });
 
@@ -283,24 +289,24 @@ describe("a cluster that is away", () => {
   });
 
   test("a deletion by force that reaches the cluster leaves nothing behind", async () => {
-    const ref = await house.createProject();
-    await house.database.query(
+    const ref = await harness.createProject();
+    await harness.database.query(
       "insert into operations (project_ref, kind, state, finished_at) values ($1, 'delete', 'failed', clock_timestamp())",
       [ref],
     );
-    await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
-    await house.begin(ref, "abandon");
-    await house.untilSettled(ref, "DELETED");
-    expect(await house.leftovers(ref)).toEqual([]);
-    expect(await listLeftovers(house.database, house.clusterId)).toEqual([]);
+    await harness.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+    await harness.begin(ref, "abandon");
+    await harness.untilSettled(ref, "DELETED");
+    expect(await harness.leftovers(ref)).toEqual([]);
+    expect(await listLeftovers(harness.database, harness.clusterId)).toEqual([]);
   });
 
   test("a project that lives is never taken for a leftover", async () => {
-    const ref = await house.createProject();
-    await recordLeftover(house.database, ref, house.clusterId);
-    await removeLeftovers(house.database, house.clusters, createLogger("silent"));
+    const ref = await harness.createProject();
+    await recordLeftover(harness.database, ref, harness.clusterId);
+    await removeLeftovers(harness.database, harness.clusters, createLogger("silent"));
     await (await connect(ref)).end();
-    await house.database.query("delete from leftovers");
+    await harness.database.query("delete from leftovers");
   });
 
   test("a cluster that is back in time is not noticed", async () => {
@@ -326,7 +332,7 @@ describe("a cluster that is away", () => {
 });
 
 test("the retry of a half-made project runs none of the tenant's code as superuser", async () => {
-  const ref = await house.createProject();
+  const ref = await harness.createProject();
   const tenant = await connect(ref);
   await tenant.query(`
     create function public.spy() returns trigger language plpgsql as $$ begin
@@ -339,19 +345,19 @@ test("the retry of a half-made project runs none of the tenant's code as superus
     grant usage on schema public to public;
     delete from auth.users;
     create trigger spy before insert on auth.users for each row execute function public.spy();`);
-  await house.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
-  await house.retry(ref);
-  await house.untilSettled(ref, "ACTIVE");
+  await harness.database.query("update projects set state = 'FAILED' where ref = $1", [ref]);
+  await harness.retry(ref);
+  await harness.untilSettled(ref, "ACTIVE");
   const { rows } = await tenant.query("select * from public.seen");
   await tenant.end();
   expect(rows).toEqual([{ who: expect.not.stringMatching(/supabase_admin/), login: `project_${ref}_authenticator` }]);
 });
 
 test("an instance that starts brings the projects of another version of sql/project to its own", async () => {
-  const ref = await house.createProject();
-  const current = (await house.untilSettled(ref, "ACTIVE"))?.templateVersion;
-  await house.database.query("update projects set template_version = 1 where ref = $1", [ref]);
-  const { database, events, runtime } = house;
+  const ref = await harness.createProject();
+  const current = (await harness.untilSettled(ref, "ACTIVE"))?.templateVersion;
+  await harness.database.query("update projects set template_version = 1 where ref = $1", [ref]);
+  const { database, events, runtime } = harness;
   const another = createProvisioner({
     database,
     events,
@@ -362,5 +368,5 @@ test("an instance that starts brings the projects of another version of sql/proj
   await another.start();
   await ended.next();
   await another.stop();
-  expect((await house.untilSettled(ref, "ACTIVE"))?.templateVersion).toBe(current);
+  expect((await harness.untilSettled(ref, "ACTIVE"))?.templateVersion).toBe(current);
 });

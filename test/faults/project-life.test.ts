@@ -112,6 +112,28 @@ async function expectChangesHeard(table: string): Promise<void> {
   });
 }
 
+/** Somebody joins the project's organization by invitation and is removed again. */
+async function addAndRemoveDeveloper(): Promise<void> {
+  const email = "leaver@life.example";
+  const { project: found } = await api.request<{ project: { organization: { id: string } } }>(
+    "query ($ref: ID!) { project(ref: $ref) { organization { id } } }",
+    ref(),
+  );
+  const organizationId = found.organization.id;
+  const { addMember } = await api.request<{ addMember: { invitationToken: string } }>(
+    "mutation ($organizationId: ID!, $email: String!) { addMember(organizationId: $organizationId, email: $email, role: DEVELOPER) { invitationToken } }",
+    { organizationId, email },
+  );
+  const { signUp } = await api.request<{ signUp: { id: string } }>(
+    "mutation ($input: SignUpInput!) { signUp(input: $input) { id } }",
+    { input: { email, password: PASSWORD, name: "leaver", invitationToken: addMember.invitationToken } },
+  );
+  await api.request(
+    "mutation ($organizationId: ID!, $accountId: ID!) { removeMember(organizationId: $organizationId, accountId: $accountId) }",
+    { organizationId, accountId: signUp.id },
+  );
+}
+
 const OPERATIONS: readonly (readonly [name: string, run: () => Promise<unknown>])[] = [
   [
     "a restart",
@@ -137,6 +159,7 @@ const OPERATIONS: readonly (readonly [name: string, run: () => Promise<unknown>]
       await untilState("ACTIVE");
     },
   ],
+  ["the end of a member's role, with all sessions of the database", () => addAndRemoveDeveloper()],
   ["a new JWT secret", () => change("rotateJwtSecret(ref: $ref) { ref }")],
   ["a first signing key", () => change("createSigningKey(ref: $ref) { ref } rotateSigningKey(ref: $ref) { ref }")],
   ["a second signing key", () => change("createSigningKey(ref: $ref) { ref } rotateSigningKey(ref: $ref) { ref }")],

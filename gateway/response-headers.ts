@@ -22,6 +22,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   // Nearly every answer has some of these: they are found at the first look.
   ...rules("passed", ["content-encoding", "content-range", "content-location", "content-profile", "location", "etag"]),
   ...rules("passed", ["vary", "server-timing", "cache-control", "last-modified", "accept-ranges", "retry-after"]),
+  ...rules("passed", ["preference-applied", "content-language", "content-disposition"]),
 
   // Framing, hop by hop (RFC 9110, 7.6.1), what the server library writes itself, and CORS, which is the gateway's.
   ...rules("dropped", ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"]),
@@ -91,7 +92,7 @@ const NONE: readonly string[] = [];
  */
 export function clientHeaders(exchange: Exchange, headers: HeaderList, hopByHop = NONE): HeaderList {
   const { sharedOrigin } = exchange;
-  const passed: string[] = [...exchange.ownHeaders()];
+  const passed = exchange.ownHeaders();
   let inertTypes = 0;
   let types = 0;
   for (let index = 0; index < headers.length; index += 2) {

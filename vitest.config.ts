@@ -25,8 +25,9 @@ export default defineConfig({
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.pg.test.ts"],
           globalSetup: ["test/harness/cluster.setup.ts"],
           isolate: false, // no file leaves anything in a module; loading the services anew for each took longer than many files run
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 20_000 } }, // a schema is loaded again when its project has paused long enough
         },
       },
       {

@@ -6,6 +6,7 @@
  * node bench/rest.ts [--seconds 4] [--rounds 3] [--connections 64] [--only <part of a scenario's name>]
  *   [--profile <folder for a CPU profile of the gateway's process>]
  */
+
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +16,7 @@ import type { ProjectDatabases, Statement } from "../data-plane/database/databas
 import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
 import { createRestService } from "../data-plane/rest/service.ts";
 import { toServiceRequest } from "../data-plane/rest/testing/request.ts";
+import { WorkerPool } from "../data-plane/work/worker-pool.ts";
 import { startTestCluster } from "../test/harness/cluster.ts";
 import { createTestProjectDatabase } from "../test/harness/project-database.ts";
 import { type LoadResult, runLoad } from "./rest/load.ts";
@@ -100,6 +102,7 @@ async function recordStatements(scenario: Scenario): Promise<readonly Statement[
   const recorded: Statement[] = [];
   const databases = createProjectDatabases({ maxConnections: 3 });
   const rest = createRestService({
+    workers: new WorkerPool(),
     databases: recording(databases, recorded),
     now: Date.now,
     logger: { info() {}, warn: console.error },

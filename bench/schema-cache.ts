@@ -4,10 +4,12 @@
  *
  * node --expose-gc bench/schema-cache.ts [--loads 20]
  */
+
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import pg from "pg";
 import { createProjectDatabases } from "../data-plane/database/project-databases.ts";
+import { UNBOUNDED_SCHEMA } from "../data-plane/rest/config.ts";
 import { loadSchemaCache } from "../data-plane/rest/schema-cache/build.ts";
 import type { SchemaCache } from "../data-plane/rest/schema-cache/types.ts";
 import { startTestCluster } from "../test/harness/cluster.ts";
@@ -20,7 +22,12 @@ const { address, projectRef, userUrl } = await createTestProjectDatabase(cluster
 await fill(userUrl);
 const databases = createProjectDatabases({ maxConnections: 3 });
 const database = databases.get(projectRef, address);
-const scope = { schemas: ["public"], extraSearchPath: ["public", "extensions"], roleSettings: "project" } as const;
+const scope = {
+  schemas: ["public"],
+  extraSearchPath: ["public", "extensions"],
+  maxSchema: UNBOUNDED_SCHEMA,
+  roleSettings: "project",
+} as const;
 
 const cold = await timed();
 const times: number[] = [];

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { HELD_VARIABLES, type Maxima, maximaOf, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { OPERATOR_VARIABLES, type OperatorOptions, operatorOptions } from "../control-plane/operator-variables.ts";
 
 const port = z.coerce.number().int().min(0).max(65535);
@@ -46,6 +47,8 @@ export const ENVIRONMENT = z.object({
     .optional()
     .describe("Serving processes that share the gateway's port. Unset: half of the cores, at least 1 and at most 8."),
   ...OPERATOR_VARIABLES,
+  ...HELD_VARIABLES,
+  ...SERVICE_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("warn")
@@ -69,6 +72,8 @@ export interface Environment {
   readonly workers: number;
   /** What the operator has chosen for the control plane. */
   readonly controlPlane: OperatorOptions;
+  /** No project gets more, whatever its settings say. */
+  readonly maxima: Maxima;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly controlPlaneUrl: string | undefined;
   readonly token: string | undefined;
@@ -89,6 +94,7 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     masterKeys: values.SUPALOVE_MASTER_KEYS,
     workers: values.SUPALOVE_WORKERS ?? Math.max(1, Math.min(8, Math.floor(availableParallelism() / 2))),
     controlPlane: operatorOptions(values),
+    maxima: maximaOf(values),
     logLevel: values.SUPALOVE_LOG_LEVEL,
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
     token: values.SUPALOVE_TOKEN,

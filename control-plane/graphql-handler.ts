@@ -61,6 +61,7 @@ export function createGraphqlHandler(options: GraphqlHandlerOptions): GraphqlHan
       setCookie: (header) => nodeResponse.appendHeader("set-cookie", header),
     }),
     plugins: [
+      refuseBrokenParameters(),
       limitDocuments(options.schema),
       limitSubscriptions(),
       limitOperations(),
@@ -87,6 +88,24 @@ function refuse(response: ServerResponse, { logger }: RequestScope): void {
   response
     .writeHead(429, { "content-type": "application/json", "retry-after": String(rest.retryAfterSeconds) })
     .end(JSON.stringify({ errors: [{ message, extensions: rest }] }));
+}
+
+/** `variables` and `extensions` of a GET or a form are JSON texts of the client's: broken ones are its mistake. */
+function refuseBrokenParameters(): Plugin {
+  return {
+    onRequestParse({ requestParser, setRequestParser }) {
+      if (!requestParser) return;
+      setRequestParser(async (request) => {
+        try {
+          return await requestParser(request);
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error;
+          const extensions = { code: "BAD_REQUEST", http: { status: 400 } };
+          throw new GraphQLError("variables and extensions must be JSON", { extensions });
+        }
+      });
+    },
+  };
 }
 
 function endRequestWithStream(): Plugin {

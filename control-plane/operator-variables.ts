@@ -4,6 +4,7 @@
  */
 import { Resolver } from "node:dns";
 import { z } from "zod";
+import { LIMIT_VARIABLES, maximaOf } from "./client/maxima.ts";
 import type { ControlPlaneOptions } from "./server.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -70,6 +71,7 @@ export const OPERATOR_VARIABLES = {
     .describe(
       "Name servers that are asked for the proofs of custom hosts, separated by commas; unset: the machine's own.",
     ),
+  ...LIMIT_VARIABLES,
   SUPALOVE_METRICS_TOKEN: z
     .string()
     .min(16)
@@ -87,6 +89,7 @@ export type OperatorOptions = Pick<
   | "maxProjectsPerOrganization"
   | "metricsToken"
   | "dnsServers"
+  | "maxima"
 >;
 
 export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VARIABLES>>): OperatorOptions {
@@ -98,6 +101,7 @@ export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VAR
     maxOrganizationsPerAccount: values.SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT,
     maxProjectsPerOrganization: values.SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION,
     dnsServers: values.SUPALOVE_DNS_SERVERS,
+    maxima: maximaOf(values),
     metricsToken: values.SUPALOVE_METRICS_TOKEN,
   };
 }

@@ -2,7 +2,7 @@
 import type { Registry } from "prom-client";
 import { createPasswordHashing } from "./accounts/password-hashing.ts";
 import { createSignInLimits } from "./accounts/sign-in-limits.ts";
-import type { ProjectLimits } from "./client/config-snapshot.ts";
+import type { Maxima } from "./client/maxima.ts";
 import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connections.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import { ensureReplicationLogins } from "./clusters/replication-login.ts";
@@ -62,8 +62,8 @@ export interface ControlPlaneOptions {
   } | null;
   /** Where the gateway finds each service of a project; calls in its own process when left out. */
   readonly upstreamsOf?: UpstreamsOf;
-  /** The most that projects of this installation may set as their limits. */
-  readonly limitMaxima?: ProjectLimits;
+  /** The most that projects of this installation may ask for by their settings. */
+  readonly maxima?: Maxima;
   /** Name servers that are asked for the proofs of custom hosts; the machine's own when empty. */
   readonly dnsServers?: readonly string[];
   /** Of the pool to the control plane's own database. */
@@ -212,7 +212,7 @@ function createServices(
   });
   const passwords = createPasswordHashing(options.passwordThreads);
   const publicUrls = createPublicUrls(options.publicGatewayUrl, options.baseDomain);
-  const settingsPolicy = createSettingsPolicy(options.limitMaxima);
+  const settingsPolicy = createSettingsPolicy(options.maxima);
   const settings: InstanceSettings = {
     version: options.version,
     openSignUp: options.openSignUp ?? false,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { HELD_VARIABLES, LIMIT_VARIABLES, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { RUNNABLE_SERVICES } from "./running-services.ts";
 
 const services = z.string({ error: `is needed: ${RUNNABLE_SERVICES.join(", ")}` }).transform((text, context) => {
@@ -39,6 +40,9 @@ export const ENVIRONMENT = z.object({
     .min(1)
     .default(100)
     .describe("Connections to project databases that this process may hold in all."),
+  ...LIMIT_VARIABLES,
+  ...HELD_VARIABLES,
+  ...SERVICE_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")

@@ -5,6 +5,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Registry } from "prom-client";
 import { isProjectRef, type ProjectRef, SERVICES, type ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { type HeldBytes, HeldBytesExhausted } from "./held-bytes.ts";
 import { headerList } from "./http/header-list.ts";
 import { IncomingBody } from "./http/incoming-body.ts";
 import { LateUpgrade } from "./http/late-upgrade.ts";
@@ -27,6 +28,7 @@ import { CLOSE, MAX_FRAME_BYTES, type SocketOpening } from "./socket-service.ts"
 
 export interface HttpHostOptions {
   readonly services: LocalServices;
+  readonly heldBytes: HeldBytes;
   /** At least 32 characters; shared with the gateways. */
   readonly serviceToken: string;
   /** Whether the process may be sent requests, besides not being about to stop. */
@@ -210,10 +212,13 @@ class UwsHost implements HttpHost {
       return;
     }
     const { request, channel } = hosted;
+    const held = this.#options.heldBytes.account(hosted.project);
+    request.body?.chargeTo(held);
     this.#inFlight.enter();
     channel.closeAfter = this.#draining;
     channel.whenClosed(() => {
       request.abort();
+      held.close();
       this.#inFlight.leave();
     });
     try {
@@ -221,7 +226,7 @@ class UwsHost implements HttpHost {
       if (channel.closed) return;
       channel.closeAfter ||= request.body !== null && !request.body.complete;
       request.body?.finish();
-      await writeServiceResponse(channel, response);
+      await writeServiceResponse(channel, response, { held });
     } catch (error) {
       this.#refuse(error, request, channel);
     }
@@ -243,6 +248,7 @@ class UwsHost implements HttpHost {
 
 function describe(error: unknown): { status: number; code: string; message: string } {
   if (error instanceof BodyTooLarge) return { status: 413, code: "body_too_large", message: "Request body too large" };
+  if (error instanceof HeldBytesExhausted) return { status: 429, code: "too_many_bytes_held", message: error.message };
   if (error instanceof BodyStalled) return { status: 408, code: "request_timeout", message: error.message };
   if (!(error instanceof LocalServiceError)) return { status: 500, code: "internal_error", message: "Internal error" };
   switch (error.code) {

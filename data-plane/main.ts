@@ -2,8 +2,10 @@
 import { pino } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import { maximaOf } from "../control-plane/client/maxima.ts";
 import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { createHttpHost } from "./http-host.ts";
 import { watchConfigs } from "./metrics.ts";
 import { startServices } from "./running-services.ts";
@@ -18,6 +20,8 @@ async function start(environment: Environment): Promise<void> {
     token: environment.SUPALOVE_SERVICE_TOKEN,
     logger,
   });
+  const maxima = maximaOf(environment);
+  const heldBytes = new HeldBytes(maxima.heldBytes);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   surviveUnhandled(logger, registry);
@@ -28,9 +32,12 @@ async function start(environment: Environment): Promise<void> {
     configs,
     registry,
     logger,
+    maxima,
+    heldBytes,
   });
   const host = createHttpHost({
     services: services.local,
+    heldBytes,
     serviceToken: environment.SUPALOVE_INTERNAL_TOKEN,
     isReady: () => true,
     registry,

@@ -6,12 +6,15 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { ConfigCache } from "../control-plane/client/config-cache.ts";
 import type { ServiceName, ServiceSnapshot } from "../control-plane/client/config-snapshot.ts";
+import type { Maxima } from "../control-plane/client/maxima.ts";
 import type { ProjectDatabases } from "./database/database.ts";
 import { createProjectDatabases } from "./database/project-databases.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 import { createLocalServices, type LocalServices, type ProbedService } from "./local-services.ts";
 import { watchDatabases, watchRealtime, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
 import type { SocketService } from "./socket-service.ts";
+import { WorkerPool } from "./work/worker-pool.ts";
 
 export interface RunningServices {
   readonly local: LocalServices;
@@ -25,6 +28,12 @@ export interface ServiceParts {
   readonly configs: ConfigCache<"service">;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** No project gets more, whatever its settings say. */
+  readonly maxima: Maxima;
+  /** What the process holds for clients and tenants: take from it before you hold more than a few kilobytes. */
+  readonly heldBytes: HeldBytes;
+  /** For work on bytes that would hold up the event loop all share. */
+  readonly workers: WorkerPool;
 }
 
 interface RunningService {
@@ -36,15 +45,15 @@ interface RunningService {
 }
 
 const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Promise<RunningService>>>> = {
-  async rest({ databases, registry, logger }) {
+  async rest({ databases, registry, logger, maxima, workers }) {
     const { createRestService } = await import("./rest/service.ts");
-    const rest = createRestService({ databases, now: Date.now, logger });
+    const rest = createRestService({ databases, workers, maxima, now: Date.now, logger });
     watchRest(registry, rest);
     return rest;
   },
-  async auth({ databases, logger }) {
+  async auth({ databases, logger, maxima }) {
     const { createAuthService } = await import("./auth/service.ts");
-    return createAuthService({ databases, now: () => new Date(), logger });
+    return createAuthService({ databases, now: () => new Date(), logger, maxima });
   },
   async realtime({ databases, configs, registry, logger }) {
     const { createRealtimeService } = await import("./realtime/service.ts");
@@ -69,9 +78,19 @@ export async function startServices(options: {
   readonly configs: ConfigCache<"service">;
   readonly registry: Registry;
   readonly logger: Logger;
+  readonly maxima: Maxima;
+  /** Shared with the gateway when it runs in the same process. */
+  readonly heldBytes: HeldBytes;
 }): Promise<RunningServices> {
-  const { configs, registry, logger } = options;
-  const databases = createProjectDatabases({ maxConnections: options.maxDatabaseConnections, logger });
+  const { configs, registry, logger, maxima, heldBytes } = options;
+  const databases = createProjectDatabases({
+    maxConnections: options.maxDatabaseConnections,
+    maxResponseBytes: maxima.responseBytes,
+    maxErrorBytes: maxima.errorBytes,
+    heldBytes,
+    logger,
+  });
+  const workers = new WorkerPool();
   watchDatabases(registry, databases);
   const resting = new Set<string>();
   const stopReleasing = configs.onChange(({ projectRef, snapshot }) => {
@@ -91,13 +110,14 @@ export async function startServices(options: {
     for (const service of running) await service.close();
     stopReleasing();
     await databases.close();
+    await workers.close();
   };
   const services: Partial<Record<ServiceName, ProbedService>> = {};
   try {
     for (const name of options.services) {
       const start = STARTERS[name];
       if (!start) throw new Error(`the service ${name} cannot run here`);
-      const service = await start({ databases, configs, registry, logger });
+      const service = await start({ databases, configs, registry, logger, maxima, heldBytes, workers });
       running.push(service);
       services[name] = {
         handle: service.handle,

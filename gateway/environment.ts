@@ -1,6 +1,7 @@
 /** The environment of a gateway that runs as its own process: one object, every problem reported in one go. */
 import { z } from "zod";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { HELD_VARIABLES, LIMIT_VARIABLES } from "../control-plane/client/maxima.ts";
 import { TrustedHops } from "./forwarded.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -52,6 +53,8 @@ export const ENVIRONMENT = z.object({
     .default(false)
     .describe("true: several gateways listen on one port of this machine, and one can be replaced while others run."),
   SUPALOVE_ACCESS_LOG: flag.default(true).describe("Write a JSON line a request to standard output."),
+  ...LIMIT_VARIABLES,
+  ...HELD_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")

@@ -34,6 +34,7 @@ export const ERROR_CATALOGUE = {
   upgrade_refused: { status: 400, message: "This route does not speak WebSocket" },
   over_request_rate_limit: { status: 429, message: "Request rate limit of the project reached" },
   too_many_concurrent_requests: { status: 429, message: "Too many requests of the project are in flight" },
+  too_many_bytes_held: { status: 429, message: "The project's requests and responses hold too much memory" },
   too_many_sockets: { status: 429, message: "Too many connected users" },
   internal_error: { status: 500, message: "Internal error" },
   service_not_available: { status: 501, message: "The project does not offer this service" },

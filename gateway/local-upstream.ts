@@ -1,5 +1,6 @@
 /** Services that run in this process: a call instead of a connection. */
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { type HeldBytes, HeldBytesExhausted } from "../data-plane/held-bytes.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ReceivedRequest } from "../data-plane/http/received-request.ts";
 import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
@@ -16,6 +17,7 @@ export interface LocalUpstreamOptions {
   readonly services: LocalServices;
   readonly timeouts: Timeouts;
   readonly deadlines: Deadlines;
+  readonly heldBytes: HeldBytes;
   readonly logger: Logger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -33,6 +35,8 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     exchange.reject("service_not_available");
     return;
   }
+  const held = options.heldBytes.account(ref);
+  exchange.body?.chargeTo(held);
   const request = toServiceRequest(exchange, credentials);
   const onLate = () => {
     tenant.breakers.failure(route.service, options.now());
@@ -47,6 +51,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
   let isAnswered = false;
   exchange.whenSettled(() => {
     deadline.stop();
+    held.close();
     if (!isAnswered) request.abort(); // costs an event and an exception object: only for a service that still works
   });
   try {
@@ -61,6 +66,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
     const answer = isAnswered ? response : withIdleLimit(options, exchange, route.service, response);
     await writeServiceResponse(channel, answer, {
+      held,
       toClient: (headers) => clientHeaders(exchange, headers),
     });
   } catch (error) {
@@ -126,6 +132,7 @@ function withIdleLimit(
 
 function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknown): void {
   if (error instanceof BodyTooLarge) exchange.reject("body_too_large");
+  else if (error instanceof HeldBytesExhausted) exchange.reject("too_many_bytes_held", ["retry-after", "1"]);
   else if (error instanceof BodyStalled) exchange.reject("request_timeout");
   else if (error instanceof LocalServiceError) exchange.reject(error.code);
   else if (!(error instanceof BodyAborted)) {

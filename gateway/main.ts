@@ -1,6 +1,7 @@
 /** The gateway as a process of its own: every upstream is remote. Standalone runs it inside compose/ instead. */
 import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
+import { maximaOf } from "../control-plane/client/maxima.ts";
 import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
 import { watchConfigs } from "../data-plane/metrics.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
@@ -32,6 +33,7 @@ async function start(environment: Environment): Promise<void> {
     trustedHops: environment.SUPALOVE_TRUSTED_PROXIES,
     metricsReaders: environment.SUPALOVE_METRICS_READERS,
     ...(tlsDirectory !== undefined && { tls: { directory: tlsDirectory } }),
+    maxima: maximaOf(environment),
     sharePort: environment.SUPALOVE_SHARE_PORT,
     ...(internalToken !== undefined && { serviceToken: internalToken }),
     ...(environment.SUPALOVE_ACCESS_LOG && { accessLog: (lines: string) => void process.stdout.write(lines) }),

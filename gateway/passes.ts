@@ -186,7 +186,7 @@ export function createPasses(options: PassesOptions): Passes {
     const { snapshot } = tenant;
     if (route.socket) {
       exchange.reject("upgrade_required");
-    } else if (!limitBody(exchange, snapshot, route)) {
+    } else if (!limitBody(exchange, tenant, route)) {
       exchange.reject("body_too_large");
     } else {
       const waitSeconds = tenant.breakers.admit(route.service, now());
@@ -248,7 +248,7 @@ function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch,
  * the limits of buckets besides and the words that its clients read, and gets no more of the body than the project allows.
  * @returns False when the body is announced as larger than the project allows.
  */
-function limitBody({ body }: Exchange, { limits }: GatewaySnapshot, route: ProxyRoute): boolean {
+function limitBody({ body }: Exchange, { limits }: Tenant, route: ProxyRoute): boolean {
   if (body === null) return true;
   if (route.service === "storage") {
     body.limit(limits.maxUploadBytes);

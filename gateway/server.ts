@@ -1,8 +1,11 @@
 /** The gateway: one port for every project. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima } from "../control-plane/client/maxima.ts";
+import { HeldBytes } from "../data-plane/held-bytes.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { InFlight } from "../data-plane/http/listen.ts";
+import { DEFAULT_TAKE_TIMEOUT_MS } from "../data-plane/http/response-channel.ts";
 import type { HttpRequest, HttpResponse } from "../data-plane/http/uws.ts";
 import type { LocalServices } from "../data-plane/local-services.ts";
 import { type AccessLog, createAccessLog } from "./access-log.ts";
@@ -51,6 +54,12 @@ export interface GatewayOptions {
   readonly sharePort?: boolean;
   /** Other gateways on this port, with services in their processes; they know the same `serviceToken`. */
   readonly peers?: Peers;
+  /** No project gets more, whatever its snapshot says. */
+  readonly maxima?: Maxima;
+  /** Shared with the services that run in this process; of its own when left out. */
+  readonly heldBytes?: HeldBytes;
+  /** A client that takes nothing of a response for so long is cut; 30 seconds when left out. */
+  readonly takeTimeoutMs?: number;
   /** Projects whose budgets are remembered at once. */
   readonly tenantCapacity?: number;
   readonly logger: Logger;
@@ -102,15 +111,26 @@ class UwsGateway implements Gateway {
   #draining = false;
   #closed = false;
   readonly #inFlight = new InFlight();
+  readonly #heldBytes: HeldBytes;
+  readonly #takeTimeoutMs: number;
 
   constructor(options: GatewayOptions) {
-    const { logger, timeouts = DEFAULT_TIMEOUTS, now = Date.now } = options;
+    const { logger, timeouts = DEFAULT_TIMEOUTS, now = Date.now, maxima = DEFAULT_MAXIMA } = options;
+    this.#heldBytes = options.heldBytes ?? new HeldBytes(maxima.heldBytes);
+    this.#takeTimeoutMs = options.takeTimeoutMs ?? DEFAULT_TAKE_TIMEOUT_MS;
     this.#sharePort = options.sharePort ?? false;
     this.#hops = new TrustedHops(options.trustedHops ?? []);
     this.#metrics = options.metrics ?? createGatewayMetrics();
     this.#accessLog = options.accessLog ? createAccessLog(options.accessLog, now) : null;
     const local = options.localServices
-      ? createLocalUpstream({ services: options.localServices, timeouts, deadlines: this.#deadlines, logger, now })
+      ? createLocalUpstream({
+          services: options.localServices,
+          timeouts,
+          deadlines: this.#deadlines,
+          heldBytes: this.#heldBytes,
+          logger,
+          now,
+        })
       : MISSING;
     this.#client = new UpstreamClient(options.poolLimits);
     this.#metrics.watch({
@@ -133,7 +153,7 @@ class UwsGateway implements Gateway {
     };
     this.#passes = createPasses({
       configs: options.configs,
-      tenants: new Tenants(options.tenantCapacity ?? 20_000, options.peers?.count ?? 1),
+      tenants: new Tenants(options.tenantCapacity ?? 20_000, maxima, options.peers?.count ?? 1),
       hosts: {
         baseDomains: options.baseDomains.map((domain) => domain.toLowerCase()),
         ownHosts: [new URL(options.publicUrl).hostname, ...(options.ownHosts ?? []).map((host) => host.toLowerCase())],
@@ -214,6 +234,7 @@ class UwsGateway implements Gateway {
     const request = new ClientRequest(nativeRequest);
     const body = request.hasBody ? new IncomingBody(native, request.contentLength) : null;
     const channel = openChannel(native, request.method === "HEAD", body);
+    channel.takeTimeoutMs = this.#takeTimeoutMs;
     const forwarded = readForwarded(this.#hops, addressText(native.getRemoteAddress()), this.#listener.isTls, request);
     const exchange = new Exchange(request, this.#requestIds(request.requestId), forwarded, channel, body, startedMs);
     this.#inFlight.enter();

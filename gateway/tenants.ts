@@ -8,6 +8,7 @@ import {
   type ServiceName,
   type Upstream as UpstreamPlace,
 } from "../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima, withinMaxima } from "../control-plane/client/maxima.ts";
 import { KeyRing } from "./api-key.ts";
 import { Breaker } from "./breaker.ts";
 import { CorsPolicy, OPEN_CORS } from "./cors.ts";
@@ -18,7 +19,7 @@ export interface Tenant {
   readonly snapshot: GatewaySnapshot;
   readonly keys: KeyRing;
   readonly cors: CorsPolicy;
-  /** This process's share of the snapshot's. */
+  /** This process's share of the snapshot's, none above the installation's maxima. */
   readonly limits: ProjectLimits;
   /** Carried over from snapshot to snapshot. */
   readonly usage: ProjectUsage;
@@ -70,14 +71,16 @@ function isSamePlace(left: UpstreamPlace, right: UpstreamPlace): boolean {
 
 export class Tenants {
   readonly #byRef: LRUCache<ProjectRef, Tenant>;
-
+  readonly #maxima: Maxima;
   readonly #processes: number;
 
   /**
    * @param capacity Projects remembered; one that is forgotten starts with fresh budgets.
+   * @param maxima No project gets more, whatever its snapshot says.
    * @param processes How many processes count requests of the same projects.
    */
-  constructor(capacity: number, processes = 1) {
+  constructor(capacity: number, maxima: Maxima = DEFAULT_MAXIMA, processes = 1) {
+    this.#maxima = maxima;
     this.#processes = processes;
     this.#byRef = new LRUCache({ max: capacity });
   }
@@ -90,7 +93,7 @@ export class Tenants {
       snapshot,
       keys: new KeyRing(snapshot.apiKeys),
       cors: snapshot.corsOrigins.includes("*") ? OPEN_CORS : new CorsPolicy(snapshot.corsOrigins),
-      limits: shareOf(snapshot.limits, this.#processes),
+      limits: shareOf(withinMaxima(snapshot.limits, this.#maxima), this.#processes),
       usage: known?.usage ?? new ProjectUsage(),
       breakers: known?.breakers.carriedOver(known.snapshot.upstreams, snapshot.upstreams) ?? new Breakers(),
     };

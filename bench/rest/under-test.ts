@@ -3,12 +3,14 @@
  * runs them) or `plain` (what one would write by hand for just these requests: uWebSockets.js and pg). Second: the
  * worlds, as a JSON array, of which `plain` serves the first. Prints its port when it listens.
  */
+
 import { jwtVerify } from "jose";
 import pg from "pg";
 import { createProjectDatabases } from "../../data-plane/database/project-databases.ts";
 import { App, localPort } from "../../data-plane/http/uws.ts";
 import { createLocalServices } from "../../data-plane/local-services.ts";
 import { createRestService } from "../../data-plane/rest/service.ts";
+import { WorkerPool } from "../../data-plane/work/worker-pool.ts";
 import { createGateway } from "../../gateway/server.ts";
 import { gatewaySnapshotOf, serviceSnapshotOf, type World } from "./world.ts";
 
@@ -20,7 +22,12 @@ else servePlain(worlds[0] as World);
 async function serveGateway(served: readonly World[]): Promise<void> {
   const silent = { info() {}, warn() {}, error: console.error };
   const databases = createProjectDatabases({ maxConnections: Math.max(10, 3 * served.length) });
-  const rest = createRestService({ databases, now: Date.now, logger: silent });
+  const rest = createRestService({
+    workers: new WorkerPool(),
+    databases,
+    now: Date.now,
+    logger: silent,
+  });
   const services = new Map(served.map((world) => [world.projectRef, serviceSnapshotOf(world)]));
   const snapshots = new Map(served.map((world) => [world.projectRef, gatewaySnapshotOf(world)]));
   const gateway = createGateway({

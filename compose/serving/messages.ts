@@ -1,4 +1,5 @@
 /** What the primary process and its serving processes tell each other over the channel between them. */
+import type { Maxima } from "../../control-plane/client/maxima.ts";
 import type { LogLevel } from "../../control-plane/logger.ts";
 
 /** All that a serving process is told; it reads no environment of its own. Passed over the channel: it holds secrets. */
@@ -16,6 +17,8 @@ export interface WorkerSettings {
   readonly gatewayPort: number;
   readonly publicGatewayUrl: string;
   readonly baseDomains: readonly string[];
+  /** No project gets more, whatever its settings say; what is held in memory is shared out between the slots. */
+  readonly maxima: Maxima;
   /** Connections to project databases that this process may hold. */
   readonly maxDatabaseConnections: number;
   readonly logLevel: LogLevel;

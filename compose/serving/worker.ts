@@ -7,6 +7,7 @@ import { Gauge } from "prom-client";
 import { createConfigCache } from "../../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../../control-plane/client/process.ts";
 import { createLogger } from "../../control-plane/logger.ts";
+import { HeldBytes } from "../../data-plane/held-bytes.ts";
 import { createHttpHost } from "../../data-plane/http-host.ts";
 import { watchConfigs } from "../../data-plane/metrics.ts";
 import { RUNNABLE_SERVICES, startServices } from "../../data-plane/running-services.ts";
@@ -75,12 +76,16 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
   const metrics = createGatewayMetrics();
   surviveUnhandled(logger, metrics.registry);
   watchConfigs(metrics.registry, { gateway: gatewayConfigs, service: serviceConfigs });
+  const { maxima } = settings;
+  const heldBytes = new HeldBytes(maxima.heldBytes / settings.slots.length);
   const services = await startServices({
     services: RUNNABLE_SERVICES,
     maxDatabaseConnections: settings.maxDatabaseConnections,
     configs: serviceConfigs,
     registry: metrics.registry,
     logger,
+    maxima,
+    heldBytes,
   });
   const isAlone = settings.slots.length === 1;
   if (!isAlone) {
@@ -101,6 +106,8 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
     ...(peers && { peers, serviceToken: settings.peerToken }),
     publicUrl: settings.publicGatewayUrl,
     baseDomains: settings.baseDomains,
+    maxima,
+    heldBytes,
     sharePort: true,
     metrics,
     logger,
@@ -111,6 +118,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
   // What the others hand over: they have judged it, it goes to the services.
   const host = createHttpHost({
     services: services.local,
+    heldBytes,
     serviceToken: settings.peerToken,
     isReady: () => true,
     registry: metrics.registry,

@@ -8,6 +8,7 @@ import type {
   RestSettings,
   StorageSettings,
 } from "../client/config-snapshot.ts";
+import { limitMaxima, type Maxima } from "../client/maxima.ts";
 import {
   choice,
   type Fields,
@@ -37,73 +38,80 @@ const MIB = 1024 * 1024;
 const DAY_SECONDS = 24 * 3600;
 const MAX_INT = 2 ** 31 - 1;
 
-/** Names and meanings follow PostgREST's configuration keys. */
-export const REST_FIELDS = {
-  schemas: texts(
-    ["public", "graphql_public"],
-    exposedSchemaName,
-    { min: 1, max: 50 },
-    "Exposed schemas; the first is the default one (db-schemas).",
-  ),
-  extraSearchPath: texts(
-    ["public", "extensions"],
-    schemaName,
-    { max: 50 },
-    "Schemas searched after the active one (db-extra-search-path).",
-  ),
-  maxRows: optionalInteger(
-    1000,
-    { min: 0, max: MAX_INT },
-    "Most rows of one response; null for no limit (db-max-rows).",
-  ),
-  aggregatesEnabled: flag(false, "Whether requests may use sum(), avg() and the like (db-aggregates-enabled)."),
-  preRequest: optionalText(
-    functionName,
-    "Function called before each request, such as public.check_request (db-pre-request).",
-  ),
-  rootSpec: optionalText(
-    functionName,
-    "Function that answers at the root in place of the OpenAPI document (db-root-spec).",
-  ),
-  openApiMode: choice(
-    "follow-privileges",
-    ["follow-privileges", "ignore-privileges", "disabled"],
-    "What the OpenAPI document at the root shows (openapi-mode).",
-  ),
-  openApiSecurityActive: flag(false, "Whether the OpenAPI document has a security section (openapi-security-active)."),
-  planEnabled: flag(false, "Whether requests may ask for the execution plan; for debugging (db-plan-enabled)."),
-  txEnd: choice(
-    "commit",
-    ["commit", "commit-allow-override", "rollback", "rollback-allow-override"],
-    "How a request's transaction ends, and whether `Prefer: tx` may say otherwise (db-tx-end).",
-  ),
-  jwtAudience: optionalText(
-    z.string().min(1, "must not be empty").max(200, "must be at most 200 characters long"),
-    "The `aud` that tokens must carry; null accepts any (jwt-aud).",
-  ),
-  jwtRoleClaimKey: text("$.role", roleClaimKey, "Where a token says which role it acts as (jwt-role-claim-key)."),
-  hoistedTxSettings: texts(
-    ["statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation"],
-    hoistedSettingName,
-    { max: 50 },
-    "Settings of a called function that hold for the whole transaction (db-hoisted-tx-settings).",
-  ),
-  serverTimingEnabled: flag(false, "Whether responses carry a Server-Timing header (server-timing-enabled)."),
-  urlUseLegacyTargetNames: flag(
-    true,
-    "Whether a filter may name an embedded relation that has an alias; deprecated (url-use-legacy-target-names).",
-  ),
-  safeUpdate: flag(
-    true,
-    "Whether PATCH and DELETE need a condition, so that no request changes a whole table by mistake (safeupdate).",
-  ),
-  clientErrorVerbosity: choice(
-    "verbose",
-    ["verbose", "minimal"],
-    "Whether errors carry details and hints (client-error-verbosity).",
-  ),
-  appSettings: textMap(appSettings, "Texts that SQL reads by current_setting('app.settings.<name>')."),
-} satisfies Fields;
+/**
+ * Names and meanings follow PostgREST's configuration keys.
+ * @param maxima The most that this installation gives a project.
+ */
+export const restFields = (maxima: Maxima) =>
+  ({
+    schemas: texts(
+      ["public", "graphql_public"],
+      exposedSchemaName,
+      { min: 1, max: 50 },
+      "Exposed schemas; the first is the default one (db-schemas).",
+    ),
+    extraSearchPath: texts(
+      ["public", "extensions"],
+      schemaName,
+      { max: 50 },
+      "Schemas searched after the active one (db-extra-search-path).",
+    ),
+    maxRows: optionalInteger(
+      Math.min(1000, maxima.rows),
+      { min: 0, max: maxima.rows },
+      "Most rows of one response; null for the most that the installation allows (db-max-rows).",
+    ),
+    aggregatesEnabled: flag(false, "Whether requests may use sum(), avg() and the like (db-aggregates-enabled)."),
+    preRequest: optionalText(
+      functionName,
+      "Function called before each request, such as public.check_request (db-pre-request).",
+    ),
+    rootSpec: optionalText(
+      functionName,
+      "Function that answers at the root in place of the OpenAPI document (db-root-spec).",
+    ),
+    openApiMode: choice(
+      "follow-privileges",
+      ["follow-privileges", "ignore-privileges", "disabled"],
+      "What the OpenAPI document at the root shows (openapi-mode).",
+    ),
+    openApiSecurityActive: flag(
+      false,
+      "Whether the OpenAPI document has a security section (openapi-security-active).",
+    ),
+    planEnabled: flag(false, "Whether requests may ask for the execution plan; for debugging (db-plan-enabled)."),
+    txEnd: choice(
+      "commit",
+      ["commit", "commit-allow-override", "rollback", "rollback-allow-override"],
+      "How a request's transaction ends, and whether `Prefer: tx` may say otherwise (db-tx-end).",
+    ),
+    jwtAudience: optionalText(
+      z.string().min(1, "must not be empty").max(200, "must be at most 200 characters long"),
+      "The `aud` that tokens must carry; null accepts any (jwt-aud).",
+    ),
+    jwtRoleClaimKey: text("$.role", roleClaimKey, "Where a token says which role it acts as (jwt-role-claim-key)."),
+    hoistedTxSettings: texts(
+      ["statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation"],
+      hoistedSettingName,
+      { max: 50 },
+      "Settings of a called function that hold for the whole transaction (db-hoisted-tx-settings).",
+    ),
+    serverTimingEnabled: flag(false, "Whether responses carry a Server-Timing header (server-timing-enabled)."),
+    urlUseLegacyTargetNames: flag(
+      true,
+      "Whether a filter may name an embedded relation that has an alias; deprecated (url-use-legacy-target-names).",
+    ),
+    safeUpdate: flag(
+      true,
+      "Whether PATCH and DELETE need a condition, so that no request changes a whole table by mistake (safeupdate).",
+    ),
+    clientErrorVerbosity: choice(
+      "verbose",
+      ["verbose", "minimal"],
+      "Whether errors carry details and hints (client-error-verbosity).",
+    ),
+    appSettings: textMap(appSettings, "Texts that SQL reads by current_setting('app.settings.<name>')."),
+  }) satisfies Fields;
 
 /** Names and meanings follow GoTrue's environment. */
 export const AUTH_FIELDS = {
@@ -205,11 +213,11 @@ export const AUTH_FIELDS = {
 } satisfies Fields;
 
 /** @param maxima The most that this installation gives a project. */
-export function storageFields(maxima: ProjectLimits) {
+export function storageFields({ uploadBytes }: Maxima) {
   return {
     fileSizeLimitBytes: integer(
-      Math.min(50 * MIB, maxima.maxUploadBytes),
-      { min: 1, max: maxima.maxUploadBytes },
+      Math.min(50 * MIB, uploadBytes),
+      { min: 1, max: uploadBytes },
       "Largest object in bytes, where its bucket sets no smaller limit. Uploads also pass the limit maxUploadBytes.",
     ),
   } satisfies Fields;
@@ -263,9 +271,10 @@ export const REALTIME_FIELDS = {
 } satisfies Fields;
 
 /** @param maxima The most that this installation gives a project. */
-export function limitFields(maxima: ProjectLimits) {
+export function limitFields(maxima: Maxima) {
+  const most = limitMaxima(maxima);
   const limit = (name: keyof ProjectLimits, usual: number, description: string) =>
-    integer(Math.min(usual, maxima[name]), { min: 1, max: maxima[name] }, description);
+    integer(Math.min(usual, most[name]), { min: 1, max: most[name] }, description);
   return {
     requestsPerSecond: limit(
       "requestsPerSecond",
@@ -279,16 +288,6 @@ export function limitFields(maxima: ProjectLimits) {
     maxUploadBytes: limit("maxUploadBytes", 64 * MIB, "Largest body of a storage upload with its framing, in bytes."),
   } satisfies Fields;
 }
-
-/** What `limitFields` allows when the installation says nothing else. */
-export const DEFAULT_LIMIT_MAXIMA: ProjectLimits = {
-  requestsPerSecond: 1_000_000,
-  requestBurst: 1_000_000,
-  concurrentRequests: 100_000,
-  sockets: 1_000_000,
-  maxBodyBytes: 1024 * MIB,
-  maxUploadBytes: 1024 * 1024 * MIB,
-};
 
 export const GATEWAY_FIELDS = {
   requireApiKey: flag(true, "Whether a request without an API key is refused; off: it acts as anon."),
@@ -305,7 +304,7 @@ export type GatewaySettings = SettingsOf<typeof GATEWAY_FIELDS>;
 
 // The contract with the services and this catalogue name the same settings of the same types.
 type Same<A, B> = [A, B] extends [B, A] ? true : never;
-true satisfies Same<SettingsOf<typeof REST_FIELDS>, RestSettings>;
+true satisfies Same<SettingsOf<ReturnType<typeof restFields>>, RestSettings>;
 true satisfies Same<SettingsOf<typeof AUTH_FIELDS>, Required<AuthSettings>>;
 true satisfies Same<SettingsOf<ReturnType<typeof storageFields>>, StorageSettings>;
 true satisfies Same<SettingsOf<typeof REALTIME_FIELDS>, RealtimeSettings>;

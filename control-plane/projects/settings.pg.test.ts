@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { DEFAULT_MAXIMA } from "../client/maxima.ts";
 import type { GraphqlClient } from "../testing/graphql-client.ts";
 import { createTestControlPlane, insertTestAccount, type TestControlPlane } from "../testing/test-control-plane.ts";
 import { insertTestProject } from "../testing/test-project.ts";
-import { DEFAULT_LIMIT_MAXIMA } from "./settings-catalogue.ts";
 
 const UPDATE = {
   rest: "mutation ($ref: ID!, $settings: RestSettingsInput!) { updateRestSettings(ref: $ref, settings: $settings) { ref } }",
@@ -24,7 +24,7 @@ beforeAll(async () => {
   plane = await createTestControlPlane(inject("clusterUrl"), {
     publicGatewayUrl: "https://gateway.example.net",
     baseDomain: "projects.example.net",
-    limitMaxima: { ...DEFAULT_LIMIT_MAXIMA, sockets: 500 },
+    maxima: { ...DEFAULT_MAXIMA, sockets: 500 },
   });
   owner = plane.client((await insertTestAccount(plane.database, "owner")).token);
 });

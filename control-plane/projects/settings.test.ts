@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { DEFAULT_MAXIMA } from "../client/maxima.ts";
 import { InvalidInput } from "../errors.ts";
 import { changeSettings, createSettingsPolicy, effectiveSettings, type SettingsGroup } from "./settings.ts";
-import { DEFAULT_LIMIT_MAXIMA } from "./settings-catalogue.ts";
 
 const policy = createSettingsPolicy();
 const untouched = { stored: {}, customHosts: [] };
@@ -104,8 +104,11 @@ test.each<[SettingsGroup, Record<string, unknown>, string]>([
   ["auth", { disableSignup: "yes" }, "settings.disableSignup"],
   ["storage", { fileSizeLimitBytes: 100 * 1024 * 1024 }, "settings.fileSizeLimitBytes"],
   ["limits", { requestsPerSecond: 0 }, "settings.requestsPerSecond"],
-  ["limits", { sockets: DEFAULT_LIMIT_MAXIMA.sockets + 1 }, "settings.sockets"],
+  ["limits", { sockets: DEFAULT_MAXIMA.sockets + 1 }, "settings.sockets"],
   ["limits", { maxUploadBytes: 1024 }, "settings.maxUploadBytes"],
+  ["limits", { maxBodyBytes: DEFAULT_MAXIMA.bodyBytes + 1 }, "settings.maxBodyBytes"],
+  ["limits", { concurrentRequests: DEFAULT_MAXIMA.concurrentRequests + 1 }, "settings.concurrentRequests"],
+  ["rest", { maxRows: DEFAULT_MAXIMA.rows + 1 }, "settings.maxRows"],
   ["gateway", { corsOrigins: ["https://a.com/path"] }, "settings.corsOrigins.0"],
   ["gateway", { corsOrigins: ["null"] }, "settings.corsOrigins.0"],
   ["gateway", { corsOrigins: ["*", "https://a.com"] }, "settings.corsOrigins"],
@@ -131,7 +134,7 @@ test.each<[SettingsGroup, Record<string, unknown>]>([
 });
 
 test("an installation can allow less; what a project chose before is brought within", () => {
-  const small = { ...DEFAULT_LIMIT_MAXIMA, sockets: 10, maxUploadBytes: 1024 };
+  const small = { ...DEFAULT_MAXIMA, sockets: 10, uploadBytes: 1024 };
   const strict = createSettingsPolicy(small);
   const chosen = { limits: { sockets: 500, concurrentRequests: 7 }, storage: { fileSizeLimitBytes: 4096 } };
   const { limits, storage } = effectiveSettings(strict, chosen, []);

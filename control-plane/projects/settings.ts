@@ -9,15 +9,15 @@ import type {
   RestSettings,
   StorageSettings,
 } from "../client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima, withinMaxima } from "../client/maxima.ts";
 import { InvalidInput } from "../errors.ts";
 import {
   AUTH_FIELDS,
-  DEFAULT_LIMIT_MAXIMA,
   GATEWAY_FIELDS,
   type GatewaySettings,
   limitFields,
   REALTIME_FIELDS,
-  REST_FIELDS,
+  restFields,
   storageFields,
 } from "./settings-catalogue.ts";
 import { changeSchemaOf, defaultsOf, type Fields } from "./settings-field.ts";
@@ -37,17 +37,20 @@ export type SettingsGroup = keyof ProjectSettings;
 export type StoredSettings = Readonly<Record<string, unknown>>;
 
 export interface SettingsPolicy {
+  /** The most that this installation gives a project; the defaults never lie above. */
+  readonly maxima: Maxima;
   readonly fields: Readonly<Record<SettingsGroup, Fields>>;
   readonly defaults: ProjectSettings;
 }
 
-/** @param limitMaxima The most that this installation gives a project; the defaults never lie above. */
-export function createSettingsPolicy(limitMaxima: ProjectLimits = DEFAULT_LIMIT_MAXIMA): SettingsPolicy {
-  const storage = storageFields(limitMaxima);
-  const limits = limitFields(limitMaxima);
+export function createSettingsPolicy(maxima: Maxima = DEFAULT_MAXIMA): SettingsPolicy {
+  const rest = restFields(maxima);
+  const storage = storageFields(maxima);
+  const limits = limitFields(maxima);
   return {
+    maxima,
     fields: {
-      rest: REST_FIELDS,
+      rest,
       auth: AUTH_FIELDS,
       storage,
       realtime: REALTIME_FIELDS,
@@ -55,7 +58,7 @@ export function createSettingsPolicy(limitMaxima: ProjectLimits = DEFAULT_LIMIT_
       gateway: GATEWAY_FIELDS,
     },
     defaults: {
-      rest: defaultsOf(REST_FIELDS),
+      rest: defaultsOf(rest),
       auth: defaultsOf(AUTH_FIELDS),
       storage: defaultsOf(storage),
       realtime: defaultsOf(REALTIME_FIELDS),
@@ -75,7 +78,8 @@ export function effectiveSettings(
   customHosts: readonly string[],
 ): ProjectSettings {
   const { defaults } = policy;
-  const limits = withinMaxima(policy, overlay(defaults.limits, stored.limits));
+  // The installation's maxima may have been lowered since a project chose its limits.
+  const limits = withinMaxima(overlay(defaults.limits, stored.limits), policy.maxima);
   const storage = overlay(defaults.storage, stored.storage);
   return {
     rest: overlay(defaults.rest, stored.rest),
@@ -159,15 +163,6 @@ function overlay<T extends object>(defaults: T, stored: unknown): T {
   if (typeof stored !== "object" || stored === null) return defaults;
   const known = Object.entries(stored).filter(([name]) => Object.hasOwn(defaults, name));
   return known.length === 0 ? defaults : { ...defaults, ...Object.fromEntries(known) };
-}
-
-/** The installation's maxima may have been lowered since a project chose its limits. */
-function withinMaxima(policy: SettingsPolicy, limits: ProjectLimits): ProjectLimits {
-  const schemas = policy.fields.limits;
-  const kept = Object.entries(limits).filter(([name, value]) => schemas[name]?.schema.safeParse(value).success);
-  return kept.length === Object.keys(limits).length
-    ? limits
-    : { ...policy.defaults.limits, ...(Object.fromEntries(kept) as Partial<ProjectLimits>) };
 }
 
 /** Settings are texts, numbers, flags, null, and lists or maps of texts; the order of a map's keys says nothing. */

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima } from "../../control-plane/client/maxima.ts";
 import type { ProjectDatabases } from "../database/database.ts";
 import { BodyAborted, type Service, type ServiceRequest, type ServiceResponse } from "../service.ts";
 import type { AuthContext, AuthParts, Handler, UsedTotpSteps } from "./context.ts";
@@ -30,6 +31,7 @@ export interface AuthServiceOptions {
   readonly mailer?: Mailer;
   /** A request that takes longer is answered 504. */
   readonly requestTimeoutMs?: number;
+  readonly maxima?: Maxima;
 }
 
 export interface AuthService {
@@ -41,10 +43,10 @@ export interface AuthService {
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 
 export function createAuthService(options: AuthServiceOptions): AuthService {
-  const { databases, now, logger } = options;
+  const { databases, now, logger, maxima = DEFAULT_MAXIMA } = options;
   const hasher = createHashPool({ threads: availableParallelism(), ...DEFAULT_HASH_POOL, ...options.hashing });
   const parts: AuthParts = {
-    tokens: createAccessTokens(),
+    tokens: createAccessTokens(maxima.tokenCacheBytes),
     hasher,
     limiter: createRateLimiter(),
     mailer: options.mailer ?? createDroppingMailer(logger),
@@ -66,7 +68,7 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
       params: route.params,
       query: new URLSearchParams(request.query),
       now: now(),
-      database: createAuthDatabase(databases.get(project.projectRef, project.database)),
+      database: createAuthDatabase(databases.get(project.projectRef, project.database), maxima.metadataBytes),
       parts,
       signal: given.signal,
     };

@@ -41,6 +41,8 @@ export class Batch {
   current = new WireResult();
   error: Error | null = null;
   receivedBytes = 0;
+  /** What of the answer is counted as held by the project. */
+  chargedBytes = 0;
   /** With `commitIf`: `deciding` until its Sync is sent. */
   phase: "running" | "deciding" = "running";
   /** Was run again once already, after an error that kept nothing. */

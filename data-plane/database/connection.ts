@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from "node:net";
 import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
+import { HeldBytesExhausted } from "../held-bytes.ts";
 import { type Batch, isStalePlan } from "./batch.ts";
 import { ConnectionLost, DatabaseError, type Statement } from "./database.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
@@ -11,6 +12,12 @@ import { readColumns, WireResult } from "./result.ts";
 import { databaseError, type OpenedConnection, socketTarget } from "./wire/handshake.ts";
 import { FieldReader, MessageReader, MessageTooLarge, ProtocolViolation, readErrorFields } from "./wire/reader.ts";
 import { cancelRequest, MessageWriter } from "./wire/writer.ts";
+
+/** The project's part of what the process may hold in memory. */
+export interface HeldByProject {
+  take(bytes: number): boolean;
+  give(bytes: number): void;
+}
 
 /** What a connection tells the one who owns it. */
 export interface ConnectionOwner {
@@ -31,7 +38,12 @@ export interface ConnectionLimits {
   readonly maxPreparedStatements: number;
   /** Rows of one batch, in bytes of the wire; beyond it the connection is closed. */
   readonly maxResponseBytes: number;
+  /** What is kept of each text of an error, in bytes. */
+  readonly maxErrorBytes: number;
 }
+
+/** Of what answers are charged to a project while they come in. */
+const CHARGE_BYTES = 256 * 1024;
 
 const CANCEL_TIMEOUT_MS = 5000;
 
@@ -60,6 +72,7 @@ export class Connection {
   private readonly writer = new MessageWriter();
   private readonly prepared: PreparedStatements;
   private readonly queue: Batch[] = [];
+  private readonly held: HeldByProject | null;
   /** A CancelRequest is on its way and might hit a batch that runs after the one it is meant for. */
   private isCancelling = false;
   private mayHaveBeenCancelled = false;
@@ -73,7 +86,9 @@ export class Connection {
     owner: ConnectionOwner,
     limits: ConnectionLimits,
     now: () => number,
+    held: HeldByProject | null,
   ) {
+    this.held = held;
     this.socket = opened.socket;
     this.processId = opened.processId;
     this.secretKey = opened.secretKey;
@@ -87,6 +102,7 @@ export class Connection {
     this.reader = new MessageReader(
       (tag, buffer, start, end) => this.onMessage(tag, buffer, start, end),
       limits.maxResponseBytes,
+      (bytes) => this.charge(this.queue[0], bytes),
     );
     this.socket.on("data", (chunk: Buffer) => this.onData(chunk));
     this.socket.on("close", () => this.onClose());
@@ -223,7 +239,8 @@ export class Connection {
       this.reader.feed(chunk);
     } catch (error) {
       const { head } = this;
-      if (head && error instanceof MessageTooLarge)
+      if (head && error instanceof HeldBytesExhausted) this.refuse(head, "53200", error.message);
+      else if (head && error instanceof MessageTooLarge)
         this.refuse(head, "54000", `the answer is larger than ${this.limits.maxResponseBytes} bytes`);
       else this.destroy(error as Error);
     }
@@ -242,7 +259,7 @@ export class Connection {
       case 0x33: // CloseComplete
         break;
       case 0x45: // ErrorResponse, unasked: the server says why it is about to close
-        this.closeReason ??= databaseError(readErrorFields(new FieldReader(buffer, start, end)), 0);
+        this.closeReason ??= databaseError(this.readError(buffer, start, end), 0);
         break;
       default:
         throw new ProtocolViolation(`unexpected message 0x${tag.toString(16)}`);
@@ -255,6 +272,9 @@ export class Connection {
       case 0x44: // DataRow
         batch.receivedBytes += end - start;
         if (batch.receivedBytes > this.limits.maxResponseBytes) throw new MessageTooLarge();
+        if (batch.receivedBytes - batch.chargedBytes > CHARGE_BYTES) {
+          this.charge(batch, batch.receivedBytes - batch.chargedBytes);
+        }
         batch.current.addRow(buffer, start);
         return true;
       case 0x32: // BindComplete
@@ -283,7 +303,7 @@ export class Connection {
         this.onStatementEnd(batch);
         return true;
       case 0x45: // ErrorResponse
-        this.onError(batch, databaseError(readErrorFields(new FieldReader(buffer, start, end)), batch.statementIndex));
+        this.onError(batch, databaseError(this.readError(buffer, start, end), batch.statementIndex));
         return true;
       case 0x47: // CopyInResponse: the server would wait for data and swallow our Sync
       case 0x48: // CopyOutResponse
@@ -293,6 +313,23 @@ export class Connection {
       default:
         return false;
     }
+  }
+
+  private readError(buffer: Buffer, start: number, end: number): Record<string, string> {
+    return readErrorFields(new FieldReader(buffer, start, end), this.limits.maxErrorBytes);
+  }
+
+  /** @throws {HeldBytesExhausted} */
+  private charge(batch: Batch | undefined, bytes: number): void {
+    if (!batch || !this.held) return;
+    if (!this.held.take(bytes)) throw new HeldBytesExhausted();
+    batch.chargedBytes += bytes;
+  }
+
+  /** The batch is over: whoever has its answer now counts what it keeps of it. */
+  private giveBack(batch: Batch): void {
+    if (batch.chargedBytes > 0) this.held?.give(batch.chargedBytes);
+    batch.chargedBytes = 0;
   }
 
   /** Fails the batch and closes the connection, which rolls it back. */
@@ -337,6 +374,7 @@ export class Connection {
 
   private onReady(batch: Batch, status: number): void {
     this.queue.shift();
+    this.giveBack(batch);
     const now = this.now();
     this.owner.onAnswered(now - this.headSince);
     if (this.queue.length > 0) this.headSince = now;
@@ -383,6 +421,7 @@ export class Connection {
     const reason = this.closeReason ?? new Error("the server closed the connection");
     const unanswered = this.queue.splice(0);
     const [head] = unanswered;
+    for (const batch of unanswered) this.giveBack(batch);
     // The head's own error tells more than the loss, unless it is the server's farewell.
     if (head?.error && !(head.error instanceof DatabaseError && head.error.severity !== "ERROR")) {
       unanswered.shift();

@@ -53,8 +53,11 @@ export interface PipelineOptions {
 
 /** A transaction on a connection of its own, for work that needs answers in between. */
 export interface Transaction {
-  /** Rows as objects with JavaScript values (pg's type parsers; bigint and numeric stay strings, dates are Date). */
-  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Rows as objects with JavaScript values (pg's type parsers; bigint and numeric stay strings, dates are Date). Long results are
+   * made in slices, so that others are served meanwhile.
+   * @param maxValueCharacters A longer value is not parsed. @throws {DatabaseError} 54000 then.
+   */
+  query<Row extends object>(text: string, values?: readonly unknown[], maxValueCharacters?: number): Promise<Row[]>;
 }
 
 export interface ProjectDatabase {

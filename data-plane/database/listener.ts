@@ -75,7 +75,7 @@ export class Listener {
         this.onLost(reason);
       },
     };
-    const connection = new Connection(opened, address, owner, limits, now);
+    const connection = new Connection(opened, address, owner, limits, now, null);
     this.connection = connection;
     connection.notificationHandler = (notified, payload) => {
       if (notified === channel && !this.isClosed) handlers.onNotification(payload);

@@ -1,4 +1,5 @@
 /** What a project's pool is told, and what it needs of the process around it. */
+import type { HeldBytes } from "../held-bytes.ts";
 import type { Connection, ConnectionLimits } from "./connection.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import type { HandshakeOptions } from "./wire/handshake.ts";
@@ -33,6 +34,8 @@ export interface PoolSurroundings {
   /** Something is under way: see to it that {@link Pool.tick} is called soon. */
   wake(): void;
   readonly counters: PoolCounters;
+  /** Null: nobody counts what answers hold. */
+  readonly heldBytes: HeldBytes | null;
   readonly logger: DatabaseLogger;
 }
 

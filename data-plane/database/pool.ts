@@ -2,7 +2,7 @@
 import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import type { Batch } from "./batch.ts";
 import { ConnectBackoff } from "./connect-backoff.ts";
-import { Connection, type ConnectionOwner, lostError } from "./connection.ts";
+import { Connection, type ConnectionOwner, type HeldByProject, lostError } from "./connection.ts";
 import type { BudgetMember } from "./connection-budget.ts";
 import { ConnectionLost, PoolTimeout } from "./database.ts";
 import type { PoolOptions, PoolSurroundings } from "./pool-options.ts";
@@ -48,12 +48,18 @@ export class Pool implements ConnectionOwner, BudgetMember {
   private readonly backoff = new ConnectBackoff();
   private state: "open" | "retired" | "closed" = "open";
   private onEmpty: (() => void)[] = [];
+  private readonly held: HeldByProject | null;
 
   constructor(projectRef: ProjectRef, address: DatabaseAddress, options: PoolOptions, around: PoolSurroundings) {
     this.projectRef = projectRef;
     this.address = address;
     this.options = options;
     this.around = around;
+    const { heldBytes } = around;
+    this.held = heldBytes && {
+      take: (bytes) => heldBytes.take(projectRef, bytes),
+      give: (bytes) => heldBytes.give(projectRef, bytes),
+    };
   }
 
   // ---- work ---------------------------------------------------------------------------------------------------------
@@ -373,7 +379,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
         this.connecting--;
         this.backoff.succeeded();
         this.around.counters.opened++;
-        const connection = new Connection(opened, address, this, options, this.around.now);
+        const connection = new Connection(opened, address, this, options, this.around.now, this.held);
         this.connections.push(connection);
         if (this.state === "closed") connection.end();
         else {

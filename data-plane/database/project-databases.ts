@@ -1,5 +1,7 @@
 /** All databases this process serves: a pool for each project and login, one budget, one clock. */
 import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA } from "../../control-plane/client/maxima.ts";
+import type { HeldBytes } from "../held-bytes.ts";
 import { Batch } from "./batch.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionBudget } from "./connection-budget.ts";
@@ -28,6 +30,8 @@ export interface ProjectDatabasesOptions extends Partial<PoolOptions> {
   /** Milliseconds, growing steadily; `performance.now` unless a test brings its own. */
   readonly now?: () => number;
   readonly logger?: DatabaseLogger;
+  /** What the process may hold of answers; left out, nobody counts. */
+  readonly heldBytes?: HeldBytes;
 }
 
 /** For metrics. */
@@ -65,7 +69,8 @@ const DEFAULTS: PoolOptions = {
     idle_in_transaction_session_timeout: "60000",
   },
   maxPreparedStatements: 128,
-  maxResponseBytes: 128 * 1024 * 1024,
+  maxResponseBytes: DEFAULT_MAXIMA.responseBytes,
+  maxErrorBytes: DEFAULT_MAXIMA.errorBytes,
 };
 const BUSY_TICK_MS = 50;
 /** Batches under way for all projects together. More do not make a few processors faster; they only queue there. */
@@ -82,7 +87,8 @@ export interface ObservableProjectDatabases extends ProjectDatabases {
 /** Opens nothing by itself. */
 export function createProjectDatabases(options: ProjectDatabasesOptions): ObservableProjectDatabases {
   const { maxConnections, transactionStatementTimeoutMs = 60_000, now = () => performance.now(), ...rest } = options;
-  return new PooledProjectDatabases(maxConnections, transactionStatementTimeoutMs, now, options.logger ?? SILENT, {
+  const { logger = SILENT, heldBytes = null } = options;
+  return new PooledProjectDatabases(maxConnections, transactionStatementTimeoutMs, now, logger, heldBytes, {
     ...DEFAULTS,
     ...rest,
   });
@@ -112,6 +118,7 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
     statementTimeoutMs: number,
     now: () => number,
     logger: DatabaseLogger,
+    heldBytes: HeldBytes | null,
     options: PoolOptions,
   ) {
     this.options = options;
@@ -127,6 +134,7 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       scheduleFlush: (connection) => this.scheduleFlush(connection),
       wake: () => this.wake(),
       inFlightShare: IN_FLIGHT,
+      heldBytes,
     };
   }
 
@@ -333,7 +341,7 @@ class PooledDatabase implements ProjectDatabase {
     const connection = await pool.lease();
     try {
       const local = { statement_timeout: this.statementTimeout, ...settings };
-      return await runTransaction(connection, this.now, local, work);
+      return await runTransaction(this.projectRef, connection, this.now, local, work);
     } finally {
       pool.giveBack(connection);
     }

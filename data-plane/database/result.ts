@@ -39,6 +39,14 @@ export class WireResult implements StatementResult {
     return this.decoded;
   }
 
+  /** One row, decoded anew with each call: for a reader who passes over a long result once. */
+  row(index: number): readonly (string | null)[] {
+    const buffer = this.buffers[index];
+    const offset = this.offsets[index];
+    if (!buffer || offset === undefined) throw new RangeError(`no row ${index}`);
+    return decodeRow(buffer, offset);
+  }
+
   bytes(row: number, column: number): Buffer | null {
     const buffer = this.buffers[row];
     let at = this.offsets[row];

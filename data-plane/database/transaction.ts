@@ -1,5 +1,7 @@
 /** A transaction that needs answers in between: a connection of its own, BEGIN sent together with the first query. */
 import pg from "pg";
+import type { ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { Slices } from "../work/slices.ts";
 import { Batch, isStalePlan, RESET } from "./batch.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionLost, DatabaseError, type ParameterValue, type Statement, type Transaction } from "./database.ts";
@@ -16,12 +18,13 @@ const ROLLBACK = statement("/* withTransaction */ rollback");
  * @throws {DatabaseError} code 25P02 when `work` resolves although one of its queries had failed: nothing was kept.
  */
 export async function runTransaction<T>(
+  projectRef: ProjectRef,
   connection: Connection,
   now: () => number,
   settings: Readonly<Record<string, string>>,
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
-  const session = new TransactionSession(connection, now, settings);
+  const session = new TransactionSession(projectRef, connection, now, settings);
   let result: T;
   try {
     result = await work(session);
@@ -40,17 +43,30 @@ class TransactionSession implements Transaction {
   private state: "unopened" | "open" | "ended" = "unopened";
   /** Queries run in the order they were asked for, also when the caller does not await each. */
   private last: Promise<unknown> = Promise.resolve();
+  private readonly slices: Slices;
 
-  constructor(connection: Connection, now: () => number, settings: Readonly<Record<string, string>>) {
+  constructor(
+    projectRef: ProjectRef,
+    connection: Connection,
+    now: () => number,
+    settings: Readonly<Record<string, string>>,
+  ) {
+    this.slices = new Slices(projectRef);
     this.connection = connection;
     this.now = now;
     this.settings = settings;
   }
 
-  query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+  query<Row extends object>(
+    text: string,
+    values: readonly unknown[] = [],
+    maxValueCharacters: number = Number.POSITIVE_INFINITY,
+  ): Promise<Row[]> {
     if (this.state === "ended") return Promise.reject(new Error("the transaction has ended"));
     const query: Statement = { text, values: values.map(encodeParameter), prepare: values.length > 0 };
-    const rows = this.last.then(() => this.run(query)).then((result) => toObjects<Row>(result));
+    const rows = this.last
+      .then(() => this.run(query))
+      .then((result) => toObjects<Row>(result, this.slices, maxValueCharacters));
     this.last = rows.catch(() => {});
     return rows;
   }
@@ -121,18 +137,34 @@ function last(results: readonly WireResult[]): WireResult {
 }
 
 /** Objects in the order of the rows; values as `pg` would give them. */
-function toObjects<Row extends object>(result: WireResult): Row[] {
-  const parsers = result.fields.map(
-    (field) => pg.types.getTypeParser(field.typeOid, "text") as (text: string) => unknown,
-  );
-  return result.rows.map((values) => {
+async function toObjects<Row extends object>(
+  result: WireResult,
+  slices: Slices,
+  maxValueCharacters: number,
+): Promise<Row[]> {
+  const fields = result.fields.map(({ name, typeOid }) => ({
+    name,
+    parse: pg.types.getTypeParser(typeOid, "text") as (text: string) => unknown,
+  }));
+  const rows: Row[] = [];
+  for (let index = 0; index < result.rowCount; index += 1) {
+    const values = result.row(index);
     const row: Record<string, unknown> = {};
-    result.fields.forEach((field, index) => {
-      const value = values[index];
-      row[field.name] = value === null || value === undefined ? null : parsers[index]?.(value);
+    fields.forEach(({ name, parse }, column) => {
+      const value = values[column];
+      if (value !== null && value !== undefined && value.length > maxValueCharacters)
+        throw tooLarge(maxValueCharacters);
+      row[name] = value === null || value === undefined ? null : parse(value);
     });
-    return row as Row;
-  });
+    rows.push(row as Row);
+    if (slices.isDue) await slices.pause();
+  }
+  return rows;
+}
+
+function tooLarge(maxCharacters: number): DatabaseError {
+  const message = `a value is longer than ${maxCharacters} characters`;
+  return new DatabaseError({ message, code: "54000", severity: "ERROR" });
 }
 
 /**

@@ -1,4 +1,6 @@
 /** The body of a request that uWebSockets delivers, as the services read it: whole, as a stream, or pushed. */
+
+import { COUNTED_BYTES, type HeldAccount } from "../held-bytes.ts";
 import { BodyAborted, BodyStalled, BodyTooLarge, type RequestBody } from "../service.ts";
 import { ArrivingBodies } from "./arriving-bodies.ts";
 import type { HttpResponse } from "./uws.ts";
@@ -44,6 +46,7 @@ export class IncomingBody implements RequestBody {
   /** When the sender's turn began: with its last piece, or when it was resumed. Milliseconds of performance.now(). */
   #senderSinceMs: number;
   #pausedSinceMs = 0;
+  #held: HeldAccount | null = null;
 
   constructor(response: HttpResponse, declaredBytes: number | undefined) {
     this.#response = response;
@@ -57,6 +60,11 @@ export class IncomingBody implements RequestBody {
   limit(maxBytes: number): void {
     this.#maxBytes = maxBytes;
     if (Math.max(this.receivedBytes, this.declaredBytes ?? 0) > maxBytes) this.#fail(new BodyTooLarge(maxBytes));
+  }
+
+  /** What {@link read} holds in memory is taken from this account; its owner gives it back. */
+  chargeTo(account: HeldAccount): void {
+    this.#held = account;
   }
 
   /** How long the sender has kept the reader waiting, in milliseconds; 0 while it is the reader who is slow. */
@@ -106,13 +114,19 @@ export class IncomingBody implements RequestBody {
     const limit = Math.min(maxBytes, this.#maxBytes);
     if (this.declaredBytes !== undefined) {
       if (this.declaredBytes > limit) throw new BodyTooLarge(limit);
+      if (this.declaredBytes > COUNTED_BYTES) this.#held?.take(this.declaredBytes);
       return this.#readDeclared(this.declaredBytes);
     }
     const chunks: Buffer[] = [];
     let bytes = 0;
+    let countedBytes = 0;
     for await (const chunk of this.stream()) {
       bytes += chunk.length;
       if (bytes > limit) throw new BodyTooLarge(limit);
+      if (bytes - countedBytes > COUNTED_BYTES) {
+        this.#held?.take(bytes - countedBytes);
+        countedBytes = bytes;
+      }
       chunks.push(chunk);
     }
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http";
 import type { HeaderList } from "./header-list.ts";
 import type { HttpResponse } from "./uws.ts";
+import { awaitClient, clientHasTaken, type WaitingResponse } from "./waiting-responses.ts";
 
 export interface ResponseHead {
   /** Status code and reason phrase, as in `404 Not Found`. */
@@ -31,11 +32,14 @@ export function forbidsBody(status: number): boolean {
   return status === 204 || status === 304 || status < 200;
 }
 
+/** A client that takes nothing for so long is cut: what it was asked for is held in memory meanwhile. */
+export const DEFAULT_TAKE_TIMEOUT_MS = 30_000;
+
 /**
  * Wraps the native response, which is only valid until it is aborted or ended: every method is harmless afterwards.
  * Whoever makes one must call {@link clientGone} from the native `onAborted`.
  */
-export class ResponseChannel {
+export class ResponseChannel implements WaitingResponse {
   /** The client is gone; nothing more can be sent. */
   aborted = false;
   /** The head is on its way: the status cannot change any more. */
@@ -46,6 +50,9 @@ export class ResponseChannel {
   bodyBytes = 0;
   /** Ask the client to close its connection once this response is over (set it before the response starts). */
   closeAfter = false;
+  /** How long the client may take nothing of what waits for it (set it before the response starts). */
+  takeTimeoutMs = DEFAULT_TAKE_TIMEOUT_MS;
+  waitingSinceMs = 0;
   #onClosed: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
 
@@ -91,6 +98,7 @@ export class ResponseChannel {
     if (this.closed) return;
     this.aborted = true;
     this.#held = null;
+    clientHasTaken(this);
     this.#onClosed?.();
   }
 
@@ -161,6 +169,7 @@ export class ResponseChannel {
         taken = this.#native.write(chunk);
       });
       this.#behind = !taken;
+      if (!taken) this.#awaitClient();
       return taken;
     }
     if (this.bodyBytes > this.#totalBytes) {
@@ -234,13 +243,20 @@ export class ResponseChannel {
       const rest = chunk.subarray(accepted);
       this.#held = [own ? rest : Buffer.from(rest)];
       this.#heldFrom = from + accepted;
+      this.#awaitClient();
       return false;
     }
     return true;
   }
 
+  #awaitClient(): void {
+    this.waitingSinceMs = performance.now();
+    awaitClient(this);
+  }
+
   #continue(offset: number): boolean {
     if (this.closed) return true;
+    clientHasTaken(this);
     if (this.#held) {
       const [first] = this.#held;
       const whole = this.#held.length === 1 && first ? first : Buffer.concat(this.#held);

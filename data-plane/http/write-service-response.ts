@@ -1,4 +1,5 @@
 /** Puts a service's response on a channel: whole when it is, else streamed at the client's pace. */
+import { COUNTED_BYTES, type HeldAccount } from "../held-bytes.ts";
 import type { ServiceResponse } from "../service.ts";
 import { type HeaderList, headerList, isHeaderValue } from "./header-list.ts";
 import { forbidsBody, type ResponseChannel, type ResponseHead, statusLine } from "./response-channel.ts";
@@ -13,6 +14,8 @@ const FRAMING: ReadonlySet<string> = new Set([
 ]);
 
 export interface WriteOptions {
+  /** What a large body is taken from for as long as it is held; left out, nobody counts. */
+  readonly held?: HeldAccount;
   /** Chooses and adds headers: from those of the service to those that are sent. All go out as they are without it. */
   readonly toClient?: (headers: HeaderList) => HeaderList;
 }
@@ -21,6 +24,7 @@ export interface WriteOptions {
  * Resolves when the response is out or the client is gone; the body's iterator is always closed.
  * @throws What the body's iterator throws; the connection is cut by then, because the head is already out.
  * @throws {TypeError} For a header that cannot be sent; nothing has been sent then.
+ * @throws {HeldBytesExhausted} Nothing has been sent then.
  */
 export async function writeServiceResponse(
   channel: ResponseChannel,
@@ -31,6 +35,7 @@ export async function writeServiceResponse(
   const body = response.body;
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) {
     // A service that makes no body for HEAD does not know its length either.
+    if (body !== null && body.length > COUNTED_BYTES && !channel.headOnly) options.held?.take(body.length);
     const hasNone = forbidsBody(response.status) || (body === null && channel.headOnly);
     channel.send(head, hasNone ? null : (body ?? ""), contentLength);
     return;

@@ -42,6 +42,6 @@ test("a project has the anonymous role, its own keys and the role settings of it
 });
 
 test("keys of two projects are never the same", () => {
-  const [first, second] = [projectSnapshot(), projectSnapshot()].map(configOfProject);
+  const [first, second] = [projectSnapshot(), projectSnapshot()].map((snapshot) => configOfProject(snapshot));
   expect(first?.jwtKeys?.secrets[0]?.key.equals(second?.jwtKeys?.secrets[0]?.key ?? Buffer.alloc(0))).toBe(false);
 });

@@ -3,6 +3,7 @@
  * (environment.ts) both become this record; nothing else in the service looks at either.
  */
 import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima } from "../../control-plane/client/maxima.ts";
 
 export type TxEnd = "commit" | "commit-allow-override" | "rollback" | "rollback-allow-override";
 export type OpenApiMode = "follow-privileges" | "ignore-privileges" | "disabled";
@@ -66,6 +67,8 @@ export interface RestConfig {
   readonly channel: string | null;
   /** Largest body accepted, in bytes. */
   readonly maxBodyBytes: number;
+  /** What the schema cache may hold; a database with more is refused. */
+  readonly maxSchema: { readonly relations: number; readonly columns: number; readonly routines: number };
 }
 
 export const DEFAULT_ROLE_CLAIM_KEY = "$.role";
@@ -80,8 +83,15 @@ export function isServiceRoleName(role: string): boolean {
   return SERVICE_ROLE_NAME.test(role);
 }
 
+/** Of a standalone REST server, whose one database is its operator's own. */
+export const UNBOUNDED_SCHEMA = {
+  relations: Number.POSITIVE_INFINITY,
+  columns: Number.POSITIVE_INFINITY,
+  routines: Number.POSITIVE_INFINITY,
+};
+
 /** Settings of a hosted project. The gateway in front answers for CORS; `anon` is the anonymous role as everywhere. */
-export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
+export function configOfProject(snapshot: ServiceSnapshot, maxima: Maxima = DEFAULT_MAXIMA): RestConfig {
   const { rest, jwt } = snapshot;
   return {
     schemas: rest.schemas,
@@ -89,7 +99,7 @@ export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
     anonRole: "anon",
     preRequest: rest.preRequest,
     rootSpec: rest.rootSpec,
-    maxRows: rest.maxRows,
+    maxRows: Math.min(rest.maxRows ?? maxima.rows, maxima.rows),
     aggregatesEnabled: rest.aggregatesEnabled,
     planEnabled: rest.planEnabled,
     preparedStatements: true,
@@ -119,6 +129,11 @@ export function configOfProject(snapshot: ServiceSnapshot): RestConfig {
     errorVerbosity: rest.clientErrorVerbosity,
     appSettings: rest.appSettings,
     channel: "pgrst",
-    maxBodyBytes: snapshot.limits.maxBodyBytes,
+    maxBodyBytes: Math.min(snapshot.limits.maxBodyBytes, maxima.bodyBytes),
+    maxSchema: {
+      relations: maxima.schemaRelations,
+      columns: maxima.schemaColumns,
+      routines: maxima.schemaRoutines,
+    },
   };
 }

@@ -27,3 +27,13 @@ test("one template serves every request of the shape", () => {
 test("arguments of a function are parameters like any other", () => {
   expect(locate("b=1&a=x", true)).toBe("/t?a=x&b=1");
 });
+
+test.each([
+  ["of many values", `id=in.(${"1234,".repeat(2_000)}5)`],
+  ["that grows when it is encoded", `name=eq.${"(".repeat(2_000)}`],
+  ["of a long path", "select=id"],
+])("an address %s is left out: clients take few kilobytes of headers", (title, query) => {
+  const shape = shapeOfQuery(query, false);
+  const path = title.endsWith("path") ? `/${"t".repeat(5_000)}` : "/t";
+  expect(contentLocation(path, locationTemplate(shape), shape.slots)).toBeNull();
+});

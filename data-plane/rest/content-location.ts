@@ -30,16 +30,20 @@ function parameterOf(
   }
 }
 
-/** @param path As it was requested. */
-export function contentLocation(path: string, template: LocationTemplate, slots: readonly string[]): string {
+/** Many clients and proxies take 8 KB of response headers in all; node takes 16 KB. */
+const MAX_LOCATION_CHARACTERS = 4096;
+
+/** @param path As it was requested. @returns Null for an address that would be too long for a header. */
+export function contentLocation(path: string, template: LocationTemplate, slots: readonly string[]): string | null {
   let location = path;
   let separator = "?";
   for (const { text, slot } of template) {
-    location += separator + text;
-    if (slot !== null) location += encodeParameter(slots[slot] ?? "");
+    const value = slot === null ? "" : (slots[slot] ?? "");
+    if (location.length + text.length + value.length >= MAX_LOCATION_CHARACTERS) return null;
+    location += separator + text + encodeParameter(value);
     separator = "&";
   }
-  return location;
+  return location.length > MAX_LOCATION_CHARACTERS ? null : location;
 }
 
 const UNRESERVED = /^[\w.~-]*$/;

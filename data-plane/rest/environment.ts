@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { DatabaseAddress } from "../../control-plane/client/config-snapshot.ts";
 import { InvalidRoleClaimKey, roleSelector } from "../../control-plane/client/role-claim/role-claim.ts";
-import { DEFAULT_ROLE_CLAIM_KEY, type RestConfig, type VerificationKeys } from "./config.ts";
+import { DEFAULT_ROLE_CLAIM_KEY, type RestConfig, UNBOUNDED_SCHEMA, type VerificationKeys } from "./config.ts";
 
 /** One line a problem; all of them together. */
 export class InvalidEnvironment extends Error {
@@ -188,6 +188,7 @@ function settingsOf(
       appSettings,
       channel: value.DB_CHANNEL_ENABLED ? value.DB_CHANNEL : null,
       maxBodyBytes: MAX_BODY_BYTES,
+      maxSchema: UNBOUNDED_SCHEMA,
     },
   };
 }

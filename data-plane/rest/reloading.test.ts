@@ -78,6 +78,44 @@ test("a failed first load is not tried again at once", async () => {
   expect(await next).toBe("a");
 });
 
+test("a large schema is loaded a tenth of the time at most, however often it is said to have changed", async () => {
+  const { subject, loads, advance } = setUp();
+  const settle = () => new Promise((resume) => setImmediate(resume));
+  const first = subject.get();
+  advance(1_000);
+  loads[0]?.resolve("a");
+  await first;
+  subject.reload();
+  advance(9_900);
+  expect(loads).toHaveLength(1);
+  advance(200);
+  expect(loads).toHaveLength(2);
+  advance(2_000);
+  loads[1]?.reject(new Error("took too long"));
+  await settle();
+  subject.reload();
+  advance(19_900);
+  expect(loads).toHaveLength(2);
+  advance(200);
+  expect(loads).toHaveLength(3);
+});
+
+test("a few changes of a small schema show at once, an endless row of them does not", async () => {
+  const { subject, loads, advance } = setUp();
+  void subject.get();
+  for (let count = 0; count < 300; count += 1) {
+    const underWay = loads.at(-1);
+    advance(100); // what a load takes
+    underWay?.resolve("value");
+    await new Promise((resume) => setImmediate(resume));
+    subject.reload();
+    if (count === 10) expect(loads.length).toBeGreaterThanOrEqual(10);
+  }
+  // 30 seconds: a tenth of them for loads, and those of the first two seconds.
+  expect(loads.length).toBeLessThanOrEqual(30 + 21);
+  expect(loads.length).toBeGreaterThanOrEqual(20);
+});
+
 test("what nobody has asked for is not loaded, and nothing after close", () => {
   const { subject, loads } = setUp();
   subject.reload();

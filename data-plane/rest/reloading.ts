@@ -14,6 +14,12 @@ export interface ReloadingOptions<T> {
 
 /** At most one reload at once and one more after this time, however many are asked for. */
 export const DEBOUNCE_MS = 100;
+/** A load is followed by a pause ten times as long: whoever has loads made all the time gets a tenth of the time. */
+const PAUSE_FACTOR = 10;
+/** Pauses up to this length, of schemas that load within half a second, may be owed: */
+const SHORT_PAUSE_MS = 5_000;
+/** so much in all, so that the changes of a migration show at once. */
+const OWED_PAUSE_MS = 20_000;
 /** After a failure requests are answered with it this long before another attempt. */
 const RETRY_AFTER_MS = 1000;
 
@@ -22,7 +28,10 @@ export class Reloading<T> {
   private value: T | null = null;
   private loading: Promise<T> | null = null;
   private lastStart = Number.NEGATIVE_INFINITY;
-  private lastFailure: { readonly at: number; readonly error: unknown } | null = null;
+  /** Until when pauses reach that follow the loads so far, and when the next load may begin. */
+  private pausedUntil = Number.NEGATIVE_INFINITY;
+  private nextStart = Number.NEGATIVE_INFINITY;
+  private lastFailure: { readonly until: number; readonly error: unknown } | null = null;
   private timer: { cancel(): void } | null = null;
   private closed = false;
 
@@ -40,7 +49,7 @@ export class Reloading<T> {
     if (this.value !== null) return this.value;
     if (this.loading) return this.loading;
     const failure = this.lastFailure;
-    if (failure && this.options.clock() - failure.at < RETRY_AFTER_MS) return Promise.reject(failure.error);
+    if (failure && this.options.clock() < failure.until) return Promise.reject(failure.error);
     return this.start();
   }
 
@@ -52,7 +61,7 @@ export class Reloading<T> {
   /** Resolves at once; nothing is loaded that nobody has asked for yet. */
   reload(): void {
     if (this.closed || this.timer || (this.value === null && !this.loading)) return;
-    const wait = this.lastStart + DEBOUNCE_MS - this.options.clock();
+    const wait = Math.max(this.lastStart + DEBOUNCE_MS, this.nextStart) - this.options.clock();
     if (wait <= 0 && !this.loading) {
       this.start().catch(() => {}); // told through onFailed
       return;
@@ -75,9 +84,16 @@ export class Reloading<T> {
 
   private start(): Promise<T> {
     this.lastStart = this.options.clock();
+    const ended = () => {
+      this.loading = null;
+      const now = this.options.clock();
+      const pause = PAUSE_FACTOR * (now - this.lastStart);
+      this.pausedUntil = Math.max(now, this.pausedUntil) + pause;
+      this.nextStart = pause > SHORT_PAUSE_MS ? this.pausedUntil : this.pausedUntil - OWED_PAUSE_MS;
+    };
     const loading = this.options.load().then(
       (value) => {
-        this.loading = null;
+        ended();
         this.lastFailure = null;
         if (!this.closed) {
           this.value = value;
@@ -86,8 +102,10 @@ export class Reloading<T> {
         return value;
       },
       (error: unknown) => {
-        this.loading = null;
-        this.lastFailure = { at: this.options.clock(), error };
+        ended();
+        // A load that failed fast, as on a server that is down, is tried again soon; one that took long is not.
+        const retry = this.options.clock() + RETRY_AFTER_MS;
+        this.lastFailure = { until: Math.max(retry, this.nextStart), error };
         this.options.onFailed(error);
         throw error;
       },

@@ -19,7 +19,7 @@ export interface Draft {
   readonly status: number;
   readonly statusText?: string | undefined;
   readonly headers: readonly Header[];
-  readonly body: string | Buffer | null;
+  readonly body: string | Buffer | AsyncIterable<Buffer> | null;
 }
 
 /** @throws {RestError} PGRST103, PGRST111, PGRST112 */
@@ -39,7 +39,8 @@ export function respond(
   const status = statusOf(api, compiled, { pageTotal, total, updated });
   headers.push(["Content-Range", contentRange(api, compiled, pageTotal, total)]);
   if (compiled.action === "read") {
-    headers.push(["Content-Location", contentLocation(resource.path, resource.template, api.slots)]);
+    const location = contentLocation(resource.path, resource.template, api.slots);
+    if (location !== null) headers.push(["Content-Location", location]);
   }
   const location = compiled.location ? textOf(result, ANSWER.location) : null;
   if (compiled.location && location) headers.push(["Location", locationOf(compiled.location, location)]);

@@ -12,11 +12,11 @@ import { Authenticator, type Identity } from "./jwt/identity.ts";
 import { describeSchema } from "./openapi/describe.ts";
 import { describeOptions } from "./options.ts";
 import { Reloading } from "./reloading.ts";
-import { type ApiRequest, readApiRequest } from "./request/api-request.ts";
+import { type ApiRequest, type PayloadScanner, readApiRequest } from "./request/api-request.ts";
 import { ParseFailure } from "./request/cursor.ts";
 import { parseQueryParameters } from "./request/query-parameters.ts";
 import { complete, type Draft, errorDraft, respond } from "./respond.ts";
-import { loadSchemaCache } from "./schema-cache/build.ts";
+import { loadSchemaCache, SchemaTooLarge } from "./schema-cache/build.ts";
 import type { SchemaCache } from "./schema-cache/types.ts";
 import { Timings } from "./timing.ts";
 
@@ -32,6 +32,8 @@ export interface RestDatabaseOptions {
   readonly readDatabaseConfig: (database: ProjectDatabase) => Promise<Partial<RestConfig>>;
   /** Waited for before a load, so that no change falls between what is loaded and what is listened to. */
   readonly untilWatched: () => Promise<void>;
+  /** For bodies that are too large to be looked over between two requests of others. */
+  readonly scanLarge: PayloadScanner;
   /** What serves now may take more memory, or less, than what did before. */
   readonly onLoaded?: () => void;
   /** Milliseconds since the epoch. */
@@ -139,7 +141,7 @@ export class RestDatabase {
       if (config.timingEnabled) timings = new Timings();
       identity = serving.authenticator.authenticate(request.headers.authorization);
       timings?.end("jwt");
-      api = await readApiRequest(request, config);
+      api = await readApiRequest(request, config, this.options.scanLarge);
       timings?.end("parse");
       const context = { request, api, identity, cache, config, database: this.options.database };
       draft = await this.serve(context, serving, timings);
@@ -215,7 +217,9 @@ async function orUnavailable(loading: Promise<Serving>): Promise<Serving> {
   try {
     return await loading;
   } catch (failure) {
-    throw restError("PGRST002", { cause: failure, headers: [["Retry-After", "1"]] });
+    // What of a project is too large is its own to know.
+    const details = failure instanceof SchemaTooLarge ? failure.message : null;
+    throw restError("PGRST002", { details, cause: failure, headers: [["Retry-After", "1"]] });
   }
 }
 

@@ -5,6 +5,7 @@ import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot
 import { createTestProjectDatabase } from "../../test/harness/project-database.ts";
 import { projectSnapshot } from "../auth/testing/snapshot.ts";
 import { createProjectDatabases } from "../database/project-databases.ts";
+import { WorkerPool } from "../work/worker-pool.ts";
 import { UNWATCHED_RELOAD_MS } from "./schema-watch.ts";
 import { createRestService, type RestService, type RestServiceOptions } from "./service.ts";
 import { signToken, toServiceRequest } from "./testing/request.ts";
@@ -28,12 +29,14 @@ async function createProjects(count: number): Promise<readonly Project[]> {
 
 function createService(maxConnections: number, options: Partial<RestServiceOptions> = {}) {
   const databases = createProjectDatabases({ maxConnections });
-  const service = createRestService({ databases, now: Date.now, logger, ...options });
+  const workers = new WorkerPool();
+  const service = createRestService({ databases, workers, now: Date.now, logger, ...options });
   return {
     service,
     async [Symbol.asyncDispose]() {
       await service.close();
       await databases.close();
+      await workers.close();
     },
   };
 }

@@ -3,16 +3,23 @@
  * been used for a while, or when all of them together take more memory than they may.
  */
 import type { ProjectRef, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import type { Maxima } from "../../control-plane/client/maxima.ts";
 import type { ProjectDatabases } from "../database/database.ts";
 import type { Service } from "../service.ts";
+import type { WorkerPool } from "../work/worker-pool.ts";
 import { configOfProject, type RestConfig } from "./config.ts";
 import { readProjectConfig } from "./database-config.ts";
 import { InvalidEnvironment } from "./environment.ts";
+import { payloadScanner } from "./request/scan-payload.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
 import { SchemaWatch } from "./schema-watch.ts";
 
 export interface RestServiceOptions {
   readonly databases: ProjectDatabases;
+  /** For large bodies. */
+  readonly workers: WorkerPool;
+  /** The installation's by default when left out. */
+  readonly maxima?: Maxima;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly logger: RestLogger;
@@ -96,7 +103,7 @@ class MultiTenantRest implements RestService {
       return this.open(snapshot);
     }
     known.snapshot = snapshot;
-    known.rest.configure(configOfProject(snapshot));
+    known.rest.configure(configOfProject(snapshot, this.options.maxima));
     return known;
   }
 
@@ -108,7 +115,7 @@ class MultiTenantRest implements RestService {
       info: (fields, message) => logger.info({ projectRef, ...fields }, message),
       warn: (fields, message) => logger.warn({ projectRef, ...fields }, message),
     };
-    const config = configOfProject(snapshot);
+    const config = configOfProject(snapshot, this.options.maxima);
     const readDatabaseConfig = async (): Promise<Partial<RestConfig>> => {
       try {
         return await readProjectConfig(database);
@@ -135,6 +142,7 @@ class MultiTenantRest implements RestService {
       config,
       readDatabaseConfig,
       untilWatched: async () => watch?.settled(),
+      scanLarge: payloadScanner(this.options.workers, projectRef),
       onLoaded: () => this.shrink(projectRef),
       now,
       logger: projectLogger,
@@ -167,13 +175,20 @@ class MultiTenantRest implements RestService {
     this.shrink(null);
   }
 
-  /** Drops the longest unused projects until the rest fit; never the one that has just been loaded. */
+  /**
+   * Drops projects until the rest fit; never the one that has just been loaded. Those that take more than their equal
+   * share go first, so that a few huge ones push out each other and nobody else; then the longest unused.
+   */
   private shrink(loaded: ProjectRef | null): void {
     const limit = this.options.maxCacheBytes ?? DEFAULT_MAX_CACHE_BYTES;
     let bytes = this.totalBytes();
     if (bytes <= limit) return;
-    const byUse = [...this.projects].sort(([, left], [, right]) => left.lastUsed - right.lastUsed);
-    for (const [ref, project] of byUse) {
+    const share = limit / this.projects.size;
+    const isHuge = (project: ServedProject) => bytesOf(project) > share;
+    const inOrder = [...this.projects].sort(
+      ([, left], [, right]) => Number(isHuge(right)) - Number(isHuge(left)) || left.lastUsed - right.lastUsed,
+    );
+    for (const [ref, project] of inOrder) {
       if (bytes <= limit) return;
       if (ref === loaded) continue;
       bytes -= bytesOf(project);

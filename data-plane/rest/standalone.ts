@@ -2,10 +2,12 @@
 import { pino } from "pino";
 import type { ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { ConnectionLost, type ProjectDatabases } from "../database/database.ts";
+import { WorkerPool } from "../work/worker-pool.ts";
 import { adminHandler } from "./admin.ts";
 import { readStandaloneConfig } from "./database-config.ts";
 import type { StandaloneSettings } from "./environment.ts";
 import { createHttpServer, type Handler } from "./http-server.ts";
+import { payloadScanner } from "./request/scan-payload.ts";
 import { RestDatabase, type RestLogger } from "./rest-database.ts";
 import { SchemaWatch } from "./schema-watch.ts";
 
@@ -62,6 +64,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
           now: Date.now,
           logger,
         });
+  const workers = new WorkerPool();
   const rest = new RestDatabase({
     database,
     config,
@@ -76,6 +79,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
       }
     },
     untilWatched: async () => watch?.settled(),
+    scanLarge: payloadScanner(workers, ONLY_PROJECT),
     now: Date.now,
     logger,
   });
@@ -105,6 +109,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Runni
       rest.close();
       await watch?.close();
       await databases.close();
+      await workers.close();
     },
   };
 }

@@ -1,5 +1,6 @@
 /** A process of its own that serves an echo over HTTP; prints its port, stops on SIGTERM. */
 import { Registry } from "prom-client";
+import { HeldBytes } from "../../data-plane/held-bytes.ts";
 import { createHttpHost } from "../../data-plane/http-host.ts";
 import { echo, localServices, SILENT } from "./support.ts";
 
@@ -19,6 +20,7 @@ const host = createHttpHost({
       return { status: 200, headers: [["content-type", "application/octet-stream"]], body: body() };
     },
   }),
+  heldBytes: new HeldBytes(100_000_000),
   serviceToken: process.argv[2] ?? "",
   isReady: () => true,
   registry: new Registry(),

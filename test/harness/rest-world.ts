@@ -1,4 +1,5 @@
 /** The real REST service over real databases, called as the gateway calls it; for `*.pg.test.ts` files. */
+
 import { readFile } from "node:fs/promises";
 import pg from "pg";
 import type { RestSettings, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
@@ -7,6 +8,7 @@ import { createProjectDatabases } from "../../data-plane/database/project-databa
 import { createRestService, type RestService } from "../../data-plane/rest/service.ts";
 import { signToken, toServiceRequest } from "../../data-plane/rest/testing/request.ts";
 import type { ServiceResponse } from "../../data-plane/service.ts";
+import { WorkerPool } from "../../data-plane/work/worker-pool.ts";
 import { createTestProjectDatabase } from "./project-database.ts";
 
 export interface RestAnswer {
@@ -67,7 +69,12 @@ export interface RestWorld {
 
 export async function createRestWorld(clusterUrl: string): Promise<RestWorld> {
   const databases = createProjectDatabases({ maxConnections: 12 });
-  const service = createRestService({ databases, now: Date.now, logger: { info() {}, warn() {} } });
+  const service = createRestService({
+    workers: new WorkerPool(),
+    databases,
+    now: Date.now,
+    logger: { info() {}, warn() {} },
+  });
   const pools: pg.Pool[] = [];
 
   async function createProject({ settings = {}, sql = "" }: ProjectOptions = {}): Promise<RestProject> {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InvalidJsonPath, parseJsonPath } from "./json-path.ts";
 
 const VALUE = {
@@ -63,7 +63,9 @@ test.each([
   "$[?@.a ==]",
   "$[?length(@) > 1]",
   "$[?search(@, '(')]",
-  "$[?search(@, '(a+)+$')]",
+  "$[?search(@, '(?=a)')]",
+  "$[?search(@, '(a{1000}){1000}')]",
+  "$[?search(@, '(((a{10}){10}){10})')]",
   "$[?search(@, $.pattern)]",
   "$ ",
   `$${".a".repeat(1000)}`,
@@ -84,5 +86,27 @@ test("a path that looks at everything over and over leads nowhere", { timeout: 2
 test("so does one into a value that is nested without end", () => {
   const value: unknown = JSON.parse(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);
   expect(parseJsonPath("$..role")(value)).toEqual([]);
+  expect(parseJsonPath("$[?@ == $[0]]")(value)).toEqual([]);
+});
+
+describe("a pattern that a backtracking engine would take years over", () => {
+  const text = `${"a".repeat(1_000)}!`;
+  test.each(["(a|a)".repeat(40), "(a+)+$", "(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*x"])(
+    "%s",
+    (pattern) => {
+      const path = parseJsonPath(`$[?search(@, '${pattern}')]`);
+      expect(path([text]).length).toBeLessThanOrEqual(1);
+    },
+    2_000,
+  );
+
+  test("is not asked of more texts than the bound for all allows", { timeout: 2_000 }, () => {
+    const path = parseJsonPath("$..[?search(@, '(a|a|a|a|a|a|a|a){20}b')]");
+    expect(path(Array.from({ length: 50_000 }, () => "a".repeat(1_000)))).toEqual([]);
+  });
+});
+
+test("comparing whole values over and over counts as well", { timeout: 2_000 }, () => {
+  const value = Array.from({ length: 2_000 }, () => Array.from({ length: 100 }, (_, index) => index));
   expect(parseJsonPath("$[?@ == $[0]]")(value)).toEqual([]);
 });

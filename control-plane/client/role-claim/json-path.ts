@@ -1,7 +1,9 @@
 /**
  * JSON paths (RFC 9535): read once, then asked of many values. Of the functions only search(), with its pattern written
- * in the path. Keys come from a project's settings and values from its clients, so both are bounded.
+ * in the path. Keys come from a project's settings and values from its clients, so both are bounded, and patterns are
+ * RE2's, which take linear time.
  */
+import { RE2JS, RE2JSException } from "re2js";
 
 /** The nodes a path leads to, in order. None when looking would take too long. */
 export type JsonPath = (root: unknown) => readonly unknown[];
@@ -16,6 +18,10 @@ const MAX_DEPTH = 16;
 /** Of the value; a deeper one is looked at no further than the stack can bear. */
 const MAX_VALUE_DEPTH = 200;
 const MAX_SEARCHED = 1024;
+/** Of a compiled pattern: `((a{10}){10}){10}` stands for a thousand. */
+const MAX_PATTERN_INSTRUCTIONS = 500;
+/** Steps of a search, instructions times characters, that cost as much as a visit of a node. */
+const SEARCH_STEPS_A_VISIT = 4;
 
 class TooManyVisits extends Error {}
 
@@ -176,7 +182,9 @@ class PathParser {
     if (!this.takes(")")) this.fail();
     return (node, context) => {
       const value = operand(node, context);
-      return typeof value === "string" && value.length <= MAX_SEARCHED && pattern.test(value);
+      if (typeof value !== "string" || value.length > MAX_SEARCHED) return false;
+      count(context, (value.length * pattern.programSize()) / SEARCH_STEPS_A_VISIT);
+      return pattern.matcher(value).find();
     };
   }
 
@@ -192,7 +200,7 @@ class PathParser {
     }
     this.match(BLANKS);
     const right = this.operand();
-    return (node, context) => compares(left(node, context), operator, right(node, context));
+    return (node, context) => compares(left(node, context), operator, right(node, context), context);
   }
 
   private existence(query: Query): Condition {
@@ -315,33 +323,34 @@ function single(query: Query): Operand {
   };
 }
 
-function compares(left: unknown, operator: string, right: unknown): boolean {
+function compares(left: unknown, operator: string, right: unknown, context: Context): boolean {
   switch (operator) {
     case "==":
-      return isEqual(left, right);
+      return isEqual(left, right, context);
     case "!=":
-      return !isEqual(left, right);
+      return !isEqual(left, right, context);
     case "<":
       return isLess(left, right);
     case ">":
       return isLess(right, left);
     case "<=":
-      return isLess(left, right) || isEqual(left, right);
+      return isLess(left, right) || isEqual(left, right, context);
     default:
-      return isLess(right, left) || isEqual(left, right);
+      return isLess(right, left) || isEqual(left, right, context);
   }
 }
 
-function isEqual(left: unknown, right: unknown, depth = 0): boolean {
+function isEqual(left: unknown, right: unknown, context: Context, depth = 0): boolean {
   if (depth > MAX_VALUE_DEPTH) throw new TooManyVisits();
+  count(context, 1);
   if (Array.isArray(left) && Array.isArray(right)) {
-    return left.length === right.length && left.every((item, index) => isEqual(item, right[index], depth + 1));
+    return left.length === right.length && left.every((item, index) => isEqual(item, right[index], context, depth + 1));
   }
   if (isObject(left) && isObject(right)) {
     const keys = Object.keys(left);
     return (
       keys.length === Object.keys(right).length &&
-      keys.every((key) => Object.hasOwn(right, key) && isEqual(left[key], right[key], depth + 1))
+      keys.every((key) => Object.hasOwn(right, key) && isEqual(left[key], right[key], context, depth + 1))
     );
   }
   return left === right;
@@ -352,13 +361,14 @@ function isLess(left: unknown, right: unknown): boolean {
   return typeof left === "string" && typeof right === "string" && left < right;
 }
 
-/** With one quantifier at most no text makes the search slow; null for any other expression. */
-function searchPattern(source: string): RegExp | null {
-  if ((source.match(/[*+?{]/g) ?? []).length > 1) return null;
+/** Null for an expression that RE2 does not know or that stands for too large a machine. */
+function searchPattern(source: string): RE2JS | null {
   try {
-    return new RegExp(source, "u");
-  } catch {
-    return null;
+    const pattern = RE2JS.compile(source);
+    return pattern.programSize() > MAX_PATTERN_INSTRUCTIONS ? null : pattern;
+  } catch (failure) {
+    if (failure instanceof RE2JSException) return null;
+    throw failure;
   }
 }
 

@@ -31,7 +31,7 @@ test.each([
   expect(roleSelector(key)(CLAIMS)).toBe(role);
 });
 
-test.each(["", "$", "$.", "$.a[", "role", "$.a[?search(@, '(')]", "$.a[?search(@, '(a+)+$')]"])(
+test.each(["", "$", "$.", "$.a[", "role", "$.a[?search(@, '(')]", "$.a[?search(@, '(?=a)')]"])(
   "%j is no path",
   (key) => {
     expect(() => roleSelector(key)).toThrow(InvalidRoleClaimKey);

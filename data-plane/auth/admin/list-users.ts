@@ -1,10 +1,10 @@
 /** GET /admin/users. */
 import type { ServiceResponse } from "../../service.ts";
+import { Slices } from "../../work/slices.ts";
 import { AUDIENCE, type AuthContext, NIL_UUID } from "../context.ts";
 import { databaseStep } from "../database/failures.ts";
 import { type Sql, sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
-import { json } from "../http/responses.ts";
 import { requireAdmin } from "../sessions/bearer.ts";
 import { plainUserJson, type UserRow } from "../users/user.ts";
 import { type Page, pageHeaders, parsePage } from "./pagination.ts";
@@ -17,10 +17,12 @@ export async function listUsers(context: AuthContext): Promise<ServiceResponse> 
     "Database error finding users",
     context.database.batch([findUsers(filter, parseSort(context.query.get("sort")), page), countUsers(filter)]),
   );
-  return json(
-    { users: users.map(plainUserJson), aud: AUDIENCE },
-    { headers: pageHeaders(context, page, Number(count ?? 0)) },
-  );
+  const texts = await new Slices(context.project.projectRef).map(users, (user) => JSON.stringify(plainUserJson(user)));
+  return {
+    status: 200,
+    headers: [["Content-Type", "application/json"], ...pageHeaders(context, page, Number(count ?? 0))],
+    body: `{"users":[${texts.join(",")}],"aud":${JSON.stringify(AUDIENCE)}}`,
+  };
 }
 
 function parseSort(text: string | null): "asc" | "desc" {
@@ -33,10 +35,16 @@ function parseSort(text: string | null): "asc" | "desc" {
 const MATCHES = `(u.instance_id = '${NIL_UUID}' or u.instance_id is null) and u.aud = '${AUDIENCE}'
   and ($1 = '' or strpos(u.email, $1) > 0 or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower($1)) > 0)`;
 
+/** A larger user is listed without metadata, which the project's own SQL may have made of any size. */
+const MAX_LISTED_BYTES = 256 * 1024;
+
 const findUsers = (filter: string, direction: "asc" | "desc", { perPage, offset }: Page): Sql<UserRow> =>
   sql(
-    `/* findUsers */ select to_json(u) as row from auth.users u where ${MATCHES}
-     order by u.created_at ${direction}, u.id ${direction} limit $2 offset $3`,
+    `/* findUsers */ select case when octet_length(to_json(u)::text) <= ${MAX_LISTED_BYTES} then to_json(u)
+       else (to_jsonb(u) || '{"raw_user_meta_data": {}, "raw_app_meta_data": {}}')::json end as row
+     from (select u.* from auth.users u where ${MATCHES}
+       order by u.created_at ${direction}, u.id ${direction} limit $2 offset $3) u
+     order by u.created_at ${direction}, u.id ${direction}`,
     [filter, perPage, offset],
   );
 

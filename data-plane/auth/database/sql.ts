@@ -3,7 +3,9 @@
  * same from a pipelined batch (text) and from a transaction (parsed by the driver), and a user with its identities and
  * factors is one row of one statement.
  */
+import { DEFAULT_MAXIMA } from "../../../control-plane/client/maxima.ts";
 import type { ParameterValue, ProjectDatabase } from "../../database/database.ts";
+import { Slices } from "../../work/slices.ts";
 
 export interface Sql<Row> {
   readonly text: string;
@@ -58,16 +60,39 @@ const USE_SETTINGS = {
   prepare: true,
 };
 
-export function createAuthDatabase(database: ProjectDatabase): AuthDatabase {
+/** A project's own SQL may write metadata of any size, and reading it would hold up everybody: nothing is read then. */
+export class RecordTooLarge extends Error {
+  constructor() {
+    super("a record of the auth schema is larger than this installation reads");
+  }
+}
+
+/** What a record takes besides its metadata: columns, identities and factors. */
+const BESIDE_METADATA_BYTES = 128 * 1024;
+
+/** @param maxMetadataBytes Larger records are not read. */
+export function createAuthDatabase(
+  database: ProjectDatabase,
+  maxMetadataBytes: number = DEFAULT_MAXIMA.metadataBytes,
+): AuthDatabase {
+  const maxRecordCharacters = maxMetadataBytes + BESIDE_METADATA_BYTES;
+
+  function parseRecord(value: string | null | undefined): unknown {
+    if (value === null || value === undefined) return null;
+    if (value.length > maxRecordCharacters) throw new RecordTooLarge();
+    return JSON.parse(value);
+  }
+
   async function batch<const Statements extends readonly Sql<unknown>[]>(
     statements: Statements,
   ): Promise<RowsOf<Statements>> {
     if (statements.length === 0) return [] as unknown as RowsOf<Statements>;
     const prepared = statements.map(({ text, values }) => ({ text, values, prepare: true }));
     const [, ...results] = await database.pipeline([USE_SETTINGS, ...prepared]);
-    return results.map(({ rows }) =>
-      rows.map(([value]) => (value === null || value === undefined ? null : JSON.parse(value))),
-    ) as RowsOf<Statements>;
+    const slices = new Slices(database.projectRef);
+    const records: unknown[][] = [];
+    for (const { rows } of results) records.push(await slices.map(rows, ([value]) => parseRecord(value)));
+    return records as RowsOf<Statements>;
   }
   return {
     batch,
@@ -80,7 +105,7 @@ export function createAuthDatabase(database: ProjectDatabase): AuthDatabase {
         (transaction) =>
           work({
             async run<Row>({ text, values }: Sql<Row>): Promise<Row[]> {
-              const rows = await transaction.query<{ row: Row }>(text, values);
+              const rows = await transaction.query<{ row: Row }>(text, values, maxRecordCharacters);
               return rows.map(({ row }) => row);
             },
           }),

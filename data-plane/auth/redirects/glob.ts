@@ -10,7 +10,18 @@ type Step =
   | { readonly kind: "fork"; readonly next: readonly number[] }
   | { readonly kind: "accept" };
 
-export type Glob = (text: string) => boolean;
+/** Takes what it costs from the budget; false when that is used up. */
+export type Glob = (text: string, budget?: GlobBudget) => boolean;
+
+/** Steps that may still be taken, by all patterns that are tried on one text: positions of a pattern times characters. */
+export interface GlobBudget {
+  stepsLeft: number;
+}
+
+/** A usual pattern takes three steps a character, and most end at the first that differs. */
+export function globBudget(): GlobBudget {
+  return { stepsLeft: 100_000 };
+}
 
 const notSeparator = (character: string): boolean => character !== "." && character !== "/";
 const anything = (): boolean => true;
@@ -20,7 +31,7 @@ export function compileGlob(pattern: string): Glob | null {
   const compiler = new GlobCompiler([...pattern]);
   try {
     const start = compiler.compile();
-    return (text) => run(compiler.steps, start, text);
+    return (text, budget = globBudget()) => run(compiler.steps, start, text, budget);
   } catch (error) {
     if (error instanceof MalformedGlob) return null;
     throw error;
@@ -127,9 +138,11 @@ class GlobCompiler {
   }
 }
 
-function run(steps: readonly Step[], start: number, text: string): boolean {
+function run(steps: readonly Step[], start: number, text: string, budget: GlobBudget): boolean {
   let current = reachable(steps, [start]);
   for (const character of text) {
+    budget.stepsLeft -= current.size;
+    if (budget.stepsLeft < 0) return false;
     const following: number[] = [];
     for (const index of current) {
       const step = steps[index];

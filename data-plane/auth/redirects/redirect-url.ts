@@ -1,6 +1,6 @@
 /** Which URLs a visitor may be sent to after a link or a sign-in. A bad one is never an error: the next candidate is tried. */
 import { isIP } from "node:net";
-import { compileGlob, type Glob } from "./glob.ts";
+import { compileGlob, type Glob, globBudget } from "./glob.ts";
 
 const MAX_URL_LENGTH = 4096;
 
@@ -29,7 +29,8 @@ export function isAllowedRedirect(candidate: string, policy: RedirectPolicy): bo
   const isWeb = url.protocol === "http:" || url.protocol === "https:";
   if (isWeb && !/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(host)) return false;
   const [withoutFragment = ""] = candidate.split("#");
-  return policy.uriAllowList.some((pattern) => globOf(pattern)?.(withoutFragment) ?? false);
+  const budget = globBudget();
+  return policy.uriAllowList.some((pattern) => globOf(pattern)?.(withoutFragment, budget) ?? false);
 }
 
 /**

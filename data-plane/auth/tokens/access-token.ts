@@ -7,6 +7,8 @@ import { LRUCache } from "lru-cache";
 import type { JwtKeys, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
 import { hashJwt, type ParsedJwt, readJwt } from "../../../control-plane/client/jwt.ts";
 
+import { DEFAULT_MAXIMA } from "../../../control-plane/client/maxima.ts";
+
 /** Claims this service reads or writes. Those of API keys have little more than `role`. */
 export interface AccessTokenClaims {
   readonly sub?: string;
@@ -28,6 +30,10 @@ export interface AccessTokens {
 
 const ALGORITHMS = new Set(["RS256", "RS512", "ES256", "ES512", "EdDSA"]);
 const MAX_CACHED_TOKENS = 10_000;
+/** What a remembered token takes with its claims, for each of its characters. */
+const BYTES_A_CHARACTER = 3;
+/** A token of a signed-in user has about a thousand; a larger one is verified each time. */
+const MAX_CACHED_TOKEN_CHARACTERS = 8_192;
 const MAX_CACHED_PROJECTS = 1000;
 
 type Key = Awaited<ReturnType<typeof importJWK>>;
@@ -44,10 +50,16 @@ interface ProjectKeys {
   readonly byKid: ReadonlyMap<string, VerificationKey>;
 }
 
-export function createAccessTokens(): AccessTokens {
+/** @param maxCacheBytes Of the verified tokens that are remembered, all projects together. */
+export function createAccessTokens(maxCacheBytes: number = DEFAULT_MAXIMA.tokenCacheBytes): AccessTokens {
   const keys = new LRUCache<string, Promise<ProjectKeys>>({ max: MAX_CACHED_PROJECTS });
   /** Verified tokens; the key holds project and snapshot version, so a rotated key is out of use at once. */
-  const verified = new LRUCache<string, AccessTokenClaims>({ max: MAX_CACHED_TOKENS });
+  const verified = new LRUCache<string, AccessTokenClaims>({
+    max: MAX_CACHED_TOKENS,
+    maxSize: maxCacheBytes,
+    maxEntrySize: MAX_CACHED_TOKEN_CHARACTERS * BYTES_A_CHARACTER,
+    sizeCalculation: (_claims, key) => key.length * BYTES_A_CHARACTER,
+  });
 
   async function keysOf(project: ServiceSnapshot): Promise<ProjectKeys> {
     const cached = keys.get(project.projectRef);

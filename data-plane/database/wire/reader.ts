@@ -8,6 +8,7 @@
 export type OnMessage = (tag: number, buffer: Buffer, start: number, end: number) => void;
 
 const HEADER_BYTES = 5;
+const LARGE_MESSAGE_BYTES = 256 * 1024;
 /** PostgreSQL cannot send a longer message. */
 const MAX_MESSAGE_BYTES = 0x3fffffff;
 
@@ -20,14 +21,17 @@ export class MessageTooLarge extends Error {}
 export class MessageReader {
   private readonly onMessage: OnMessage;
   private readonly maxMessageBytes: number;
+  private readonly onLarge: (bytes: number) => void;
   private readonly header = Buffer.alloc(HEADER_BYTES);
   private headerFilled = 0;
   /** Body of a message that spans chunks. */
   private body: Buffer | null = null;
   private bodyFilled = 0;
 
-  constructor(onMessage: OnMessage, maxMessageBytes = MAX_MESSAGE_BYTES) {
+  /** @param onLarge Told before memory is taken for a message of more than 256 KB; may throw. */
+  constructor(onMessage: OnMessage, maxMessageBytes = MAX_MESSAGE_BYTES, onLarge: (bytes: number) => void = () => {}) {
     this.onMessage = onMessage;
+    this.onLarge = onLarge;
     this.maxMessageBytes = maxMessageBytes;
   }
 
@@ -82,6 +86,7 @@ export class MessageReader {
       this.onMessage(this.header[0] ?? 0, this.header, HEADER_BYTES, HEADER_BYTES);
       return;
     }
+    if (length > LARGE_MESSAGE_BYTES) this.onLarge(length);
     this.body = Buffer.allocUnsafeSlow(length);
     this.bodyFilled = 0;
   }
@@ -129,12 +134,14 @@ export class FieldReader {
     return this.buffer.readUInt32BE(this.advance(4));
   }
 
-  cstring(): string {
+  /** @param maxBytes Of the string; what goes beyond is left out. */
+  cstring(maxBytes = Number.POSITIVE_INFINITY): string {
     const zero = this.buffer.indexOf(0, this.at);
     if (zero < 0 || zero >= this.end) throw new ProtocolViolation("a string without its end");
-    const text = this.buffer.toString("utf8", this.at, zero);
+    const isCut = zero - this.at > maxBytes;
+    const text = this.buffer.toString("utf8", this.at, isCut ? this.at + maxBytes : zero);
     this.at = zero + 1;
-    return text;
+    return isCut ? `${text.replace(/\ufffd$/, "")}…` : text;
   }
 
   rest(): Buffer {
@@ -151,12 +158,18 @@ export class FieldReader {
   }
 }
 
-/** Fields of an ErrorResponse or NoticeResponse by their one-letter codes. */
-export function readErrorFields(reader: FieldReader): Record<string, string> {
+/** Of each field: whoever may call a function can have it raise an error as long as PostgreSQL can send. */
+const DEFAULT_MAX_FIELD_BYTES = 64 * 1024;
+
+/** Fields of an ErrorResponse or NoticeResponse by their one-letter codes, cut where they are longer. */
+export function readErrorFields(
+  reader: FieldReader,
+  maxFieldBytes: number = DEFAULT_MAX_FIELD_BYTES,
+): Record<string, string> {
   const fields: Record<string, string> = {};
   for (;;) {
     const code = reader.uint8();
     if (code === 0) return fields;
-    fields[String.fromCharCode(code)] = reader.cstring();
+    fields[String.fromCharCode(code)] = reader.cstring(maxFieldBytes);
   }
 }

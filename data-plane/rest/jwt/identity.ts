@@ -27,6 +27,8 @@ interface KnownToken {
 const CLOCK_SKEW_SECONDS = 30;
 /** Of all tokens remembered for one database, in characters. */
 const MAX_CACHED_CHARACTERS = 2_000_000;
+/** A larger token is verified each time. */
+const MAX_CACHED_TOKEN_CHARACTERS = 8_192;
 
 export class Authenticator {
   private readonly config: RestConfig;
@@ -51,6 +53,7 @@ export class Authenticator {
         : new LRUCache({
             max: config.jwtCacheMaxEntries,
             maxSize: MAX_CACHED_CHARACTERS,
+            maxEntrySize: MAX_CACHED_TOKEN_CHARACTERS,
             sizeCalculation: (_token, key) => key.length,
           });
   }

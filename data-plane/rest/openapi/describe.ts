@@ -1,11 +1,13 @@
 /** The root of a schema: its OpenAPI description, by what the caller's role may use. */
+import { Slices } from "../../work/slices.ts";
 import { restError } from "../error.ts";
 import { openingStatements, type RequestContext } from "../execute.ts";
 import { searchPath } from "../query/settings-sql.ts";
 import { contentTypeOf, essenceOf, JSON_TYPE, type MediaType } from "../request/media-type.ts";
 import type { Draft } from "../respond.ts";
+import type { Relation } from "../schema-cache/types.ts";
 import type { Timings } from "../timing.ts";
-import { buildDocument } from "./document.ts";
+import { documentPieces } from "./document.ts";
 
 /** @throws {RestError} PGRST107, PGRST126 */
 export async function describeSchema(context: RequestContext, timings: Timings | null): Promise<Draft> {
@@ -17,7 +19,7 @@ export async function describeSchema(context: RequestContext, timings: Timings |
   timings?.end("transaction");
   const relations = cache.relationsOf(api.schema);
   const routines = cache.routineNamesOf(api.schema).flatMap((name) => cache.findRoutines(api.schema, name));
-  const document = buildDocument({
+  const pieces = documentPieces({
     cache,
     schema: api.schema,
     relations: visible === null ? relations : relations.filter(({ name }) => visible.relations.has(name)),
@@ -28,8 +30,43 @@ export async function describeSchema(context: RequestContext, timings: Timings |
   return {
     status: 200,
     headers: [["Content-Type", contentTypeOf(type)]],
-    body: api.method === "HEAD" ? null : JSON.stringify(document),
+    body:
+      api.method === "HEAD" ? null : isLarge(relations, routines) ? inSlices(pieces, context) : [...pieces].join(""),
   };
+}
+
+/** So many columns and functions are described within some ten milliseconds. */
+const LARGE_DOCUMENT = 1_000;
+/** Of what goes out at a time: a slow client must be able to take one within the time that clients have. */
+const CHUNK_BYTES = 32 * 1024;
+
+function isLarge(relations: readonly Relation[], routines: readonly unknown[]): boolean {
+  let described = routines.length;
+  for (const { columns } of relations) described += columns.size;
+  return described > LARGE_DOCUMENT;
+}
+
+/** Made while the client takes it, and never held as a whole. */
+async function* inSlices(pieces: Iterable<string>, { database }: RequestContext): AsyncGenerator<Buffer> {
+  const slices = new Slices(database.projectRef);
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  for (const piece of pieces) {
+    const chunk = Buffer.from(piece);
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes >= CHUNK_BYTES) {
+      yield* inChunks(Buffer.concat(chunks, bytes));
+      chunks = [];
+      bytes = 0;
+    }
+    if (slices.isDue) await slices.pause();
+  }
+  yield Buffer.concat(chunks, bytes);
+}
+
+function* inChunks(whole: Buffer): Generator<Buffer> {
+  for (let start = 0; start < whole.length; start += CHUNK_BYTES) yield whole.subarray(start, start + CHUNK_BYTES);
 }
 
 const OPENAPI_TYPE: MediaType = { kind: "openapi" };

@@ -24,13 +24,14 @@ const MEDIA_TYPES = [
   "text/csv",
 ];
 
-export function buildDocument(options: DocumentOptions): JsonObject {
+/**
+ * The text of the document in pieces, one for each thing it describes: the whole of a large schema has a hundred
+ * megabytes and takes seconds to make.
+ */
+export function* documentPieces(options: DocumentOptions): Generator<string> {
   const { relations, routines, server } = options;
   const comment = splitComment(options.cache.schemaComment(options.schema));
-  const paths: Record<string, Json> = { "/": ROOT_PATH };
-  for (const relation of relations) paths[`/${relation.name}`] = relationPath(relation);
-  for (const routine of routines) paths[`/rpc/${routine.name}`] ??= routinePath(routine, options.schema);
-  return {
+  const head: JsonObject = {
     swagger: "2.0",
     info: {
       version: POSTGREST_VERSION,
@@ -43,13 +44,32 @@ export function buildDocument(options: DocumentOptions): JsonObject {
     consumes: MEDIA_TYPES,
     produces: MEDIA_TYPES,
     externalDocs: { description: "PostgREST Documentation", url: DOCUMENTATION },
-    paths,
-    definitions: Object.fromEntries(
-      relations.map((relation) => [relation.name, definition(relation, options.cache, options.schema)]),
-    ),
-    parameters: { ...COMMON_PARAMETERS, ...Object.fromEntries(relations.flatMap(relationParameters)) },
-    ...(options.securityActive ? SECURITY : {}),
   };
+  yield `${JSON.stringify(head).slice(0, -1)},"paths":{${member("/", ROOT_PATH)}`;
+  for (const relation of relations) yield `,${member(`/${relation.name}`, relationPath(relation))}`;
+  let before: string | null = null; // overloads follow each other; the first stands for all
+  for (const routine of routines) {
+    if (routine.name !== before) yield `,${member(`/rpc/${routine.name}`, routinePath(routine, options.schema))}`;
+    before = routine.name;
+  }
+  let separator = `},"definitions":{`;
+  for (const relation of relations) {
+    yield separator + member(relation.name, definition(relation, options.cache, options.schema));
+    separator = ",";
+  }
+  if (relations.length === 0) yield separator;
+  yield `},"parameters":${JSON.stringify(COMMON_PARAMETERS).slice(0, -1)}`;
+  for (const relation of relations) {
+    yield relationParameters(relation)
+      .map(([name, parameter]) => `,${member(name, parameter)}`)
+      .join("");
+  }
+  yield options.securityActive ? `},${JSON.stringify(SECURITY).slice(1)}` : "}}";
+}
+
+/** A name and its value as within an object. */
+function member(name: string, value: Json): string {
+  return `${JSON.stringify(name)}:${JSON.stringify(value)}`;
 }
 
 const SECURITY: JsonObject = {
@@ -161,16 +181,21 @@ function relationParameters(relation: Relation): readonly (readonly [string, Jso
 function definition(relation: Relation, cache: SchemaCache, schema: string): JsonObject {
   const columns = [...relation.columns.values()];
   const required = columns.filter((column) => !column.nullable).map((column) => column.name);
+  const targets = foreignKeyTargets(relation, cache, schema);
   return {
     type: "object",
     ...(relation.comment === null ? {} : { description: relation.comment }),
-    properties: Object.fromEntries(columns.map((column) => [column.name, property(column, relation, cache, schema)])),
+    properties: Object.fromEntries(
+      columns.map((column) => [column.name, property(column, relation, targets.get(column.name) ?? null)]),
+    ),
     ...(required.length === 0 ? {} : { required }),
   };
 }
 
-function property(column: Column, relation: Relation, cache: SchemaCache, schema: string): Json {
-  const description = columnDescription(column, relation, cache, schema);
+type KeyTarget = readonly [table: string, column: string];
+
+function property(column: Column, relation: Relation, target: KeyTarget | null): Json {
+  const description = columnDescription(column, relation, target);
   const value = defaultValue(column);
   return {
     ...typeFields(swaggerType(column.baseType)),
@@ -190,10 +215,9 @@ function typeFields({ type, format, items }: ReturnType<typeof swaggerType>): Js
 }
 
 /** The comment, and what the column is a key of. */
-function columnDescription(column: Column, relation: Relation, cache: SchemaCache, schema: string): string | null {
+function columnDescription(column: Column, relation: Relation, target: KeyTarget | null): string | null {
   const notes: string[] = [];
   if (relation.primaryKey.includes(column.name)) notes.push("This is a Primary Key.<pk/>");
-  const target = foreignKeyTarget(column, relation, cache, schema);
   if (target) {
     const [table, key] = target;
     notes.push(`This is a Foreign Key to \`${table}.${key}\`.<fk table='${table}' column='${key}'/>`);
@@ -202,21 +226,18 @@ function columnDescription(column: Column, relation: Relation, cache: SchemaCach
   return `${column.comment === null ? "" : `${column.comment}\n\n`}Note:\n${notes.join("\n")}`;
 }
 
-/** A table rather than a view of it. */
-function foreignKeyTarget(
-  column: Column,
-  relation: Relation,
-  cache: SchemaCache,
-  schema: string,
-): readonly [table: string, column: string] | null {
-  const targets = cache.relationshipsOf(relation, schema).flatMap((relationship) => {
-    if (relationship.kind !== "foreignKey" || !relationship.refers) return [];
+/** What single columns refer to: a table rather than a view of it. */
+function foreignKeyTargets(relation: Relation, cache: SchemaCache, schema: string): ReadonlyMap<string, KeyTarget> {
+  const chosen = new Map<string, { readonly target: KeyTarget; readonly isView: boolean }>();
+  for (const relationship of cache.relationshipsOf(relation, schema)) {
+    if (relationship.kind !== "foreignKey" || !relationship.refers) continue;
     const [pair] = relationship.columns;
-    if (relationship.columns.length !== 1 || pair?.[0] !== column.name) return [];
-    return [{ target: relationship.target, key: pair[1] }];
-  });
-  const chosen = targets.find(({ target }) => !target.isView) ?? targets[0];
-  return chosen ? [chosen.target.name, chosen.key] : null;
+    if (relationship.columns.length !== 1 || !pair) continue;
+    const { name, isView } = relationship.target;
+    const known = chosen.get(pair[0]);
+    if (!known || (known.isView && !isView)) chosen.set(pair[0], { target: [name, pair[1]], isView });
+  }
+  return new Map([...chosen].map(([column, { target }]) => [column, target]));
 }
 
 function routinePath(routine: Routine, schema: string): JsonObject {

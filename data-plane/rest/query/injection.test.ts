@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { projectSnapshot } from "../../auth/testing/snapshot.ts";
+import { Slices } from "../../work/slices.ts";
 import { type CompiledRequest, compileRequest } from "../compile.ts";
 import { configOfProject, type RestConfig } from "../config.ts";
 import { readApiRequest } from "../request/api-request.ts";
@@ -215,11 +216,13 @@ async function compile(words: Words, make: (words: Words) => Sample): Promise<Co
   };
   const query = (sample.query ?? []).map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
   const request = toServiceRequest(sample.method, `${sample.path}?${query}`, sample.headers ?? {}, sample.body);
-  return compileRequest(await readApiRequest(request, config), schemaOf(words), config);
+  return compileRequest(await readApiRequest(request, config, neverScanned), await schemaOf(words), config);
 }
 
+const neverScanned = () => Promise.reject(new Error("the bodies here are small"));
+
 /** A child that refers to a parent, and a function. */
-function schemaOf(words: Words): SchemaCache {
+function schemaOf(words: Words): Promise<SchemaCache> {
   const { schema } = words;
   const relation = (oid: number, name: string) => ({ oid, schema, name, is_view: false, comment: null, events: 28 });
   const column = (owner: number, number: number, name: string): ColumnRow => ({
@@ -284,5 +287,6 @@ function schemaOf(words: Words): SchemaCache {
     },
     new Map(),
     [],
+    new Slices("project"),
   );
 }

@@ -4,7 +4,7 @@ import type { RestConfig } from "../config.ts";
 import { restError } from "../error.ts";
 import { type MediaType, parseAccept } from "./media-type.ts";
 import { type Page, parsePage } from "./page.ts";
-import { type Payload, parsePayload } from "./payload.ts";
+import { LARGE_PAYLOAD_BYTES, needsScan, type Payload, type PayloadOptions, parsePayload } from "./payload.ts";
 import { checkHandling, type Preferences, parsePreferences } from "./preferences.ts";
 import { type QueryShape, shapeOfQuery } from "./shape.ts";
 import { type Action, actionOf, chooseSchema, parseTarget, type Target } from "./target.ts";
@@ -32,8 +32,18 @@ export interface ApiRequest {
 const NO_PAYLOAD: Payload = { kind: "none" };
 const MAX_KEY_LENGTH = 4096;
 
-/** @throws {RestError} PGRST101, 102, 103, 106, 117, 122, 125 */
-export async function readApiRequest(request: ServiceRequest, config: RestConfig): Promise<ApiRequest> {
+/** As {@link parsePayload}, elsewhere than on the event loop. The bytes are given away. */
+export type PayloadScanner = (bytes: Buffer, options: PayloadOptions) => Promise<Payload>;
+
+/**
+ * @param scanLarge For large bodies.
+ * @throws {RestError} PGRST101, 102, 103, 106, 117, 122, 125 @throws what `scanLarge` throws.
+ */
+export async function readApiRequest(
+  request: ServiceRequest,
+  config: RestConfig,
+  scanLarge: PayloadScanner,
+): Promise<ApiRequest> {
   const { method, headers } = request;
   const target = targetOf(request, config);
   const action = target.kind === "routine" && request.path === "/" ? rootAction(method) : actionOf(method, target);
@@ -44,7 +54,7 @@ export async function readApiRequest(request: ServiceRequest, config: RestConfig
   checkHandling(preferences);
   const range = method === "GET" ? headers.range : undefined;
   const page = parsePage(shape, range);
-  const payload = takesBody(action, method) ? await readPayload(request, config, action, shape) : NO_PAYLOAD;
+  const payload = takesBody(action, method) ? await readPayload(request, config, action, shape, scanLarge) : NO_PAYLOAD;
   return {
     method,
     action,
@@ -85,13 +95,16 @@ async function readPayload(
   config: RestConfig,
   action: Action,
   shape: QueryShape,
+  scanLarge: PayloadScanner,
 ): Promise<Payload> {
   const bytes = request.body === null ? Buffer.alloc(0) : await readBody(request.body, config.maxBodyBytes);
-  return parsePayload(bytes, {
+  const options: PayloadOptions = {
     contentType: request.headers["content-type"],
     hasColumns: shape.pairs.some((pair) => pair.kind === "whole" && pair.name === "columns"),
     forRoutine: action === "call",
-  });
+  };
+  if (bytes.length > LARGE_PAYLOAD_BYTES && needsScan(options)) return scanLarge(bytes, options);
+  return parsePayload(bytes, options);
 }
 
 async function readBody(body: NonNullable<ServiceRequest["body"]>, maxBytes: number): Promise<Buffer> {

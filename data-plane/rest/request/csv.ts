@@ -44,19 +44,20 @@ function plainField(text: string, start: number): FieldSpan {
  * next separator belongs to it: nothing that was sent is lost.
  */
 function quotedField(text: string, start: number): FieldSpan {
-  let value = "";
   let position = start + 1;
   for (;;) {
     const quote = text.indexOf('"', position);
-    if (quote < 0) return { value: value + text.slice(position), end: text.length };
-    value += text.slice(position, quote);
+    if (quote < 0) return { value: withoutDoubling(text.slice(start + 1)), end: text.length };
     if (text[quote + 1] !== '"') {
       const rest = plainField(text, quote + 1);
-      return { value: value + rest.value, end: rest.end };
+      return { value: withoutDoubling(text.slice(start + 1, quote)) + rest.value, end: rest.end };
     }
-    value += '"';
     position = quote + 2;
   }
+}
+
+function withoutDoubling(text: string): string {
+  return text.replaceAll('""', '"');
 }
 
 /**

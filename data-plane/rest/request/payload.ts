@@ -56,7 +56,21 @@ export interface PayloadOptions {
   readonly forRoutine: boolean;
 }
 
-/** @throws {RestError} PGRST102 */
+/** A table has at most 1,600 columns and a function 100 parameters: with so many one is unknown, and that is enough. */
+const MAX_KEYS = 2_000;
+const MAX_FORM_FIELDS = 10_000;
+
+/** Looking over a larger body takes longer than others should wait: it is done in a thread. */
+export const LARGE_PAYLOAD_BYTES = 256 * 1024;
+
+/** Whether {@link parsePayload} takes time that grows with the body. */
+export function needsScan({ contentType, hasColumns }: PayloadOptions): boolean {
+  const type = contentType === undefined ? "application/json" : essenceOf(parseMediaType(contentType));
+  if (type === "application/json") return !hasColumns;
+  return type === "text/csv" || type === "application/x-www-form-urlencoded";
+}
+
+/** @throws {RestError} PGRST102. Time is linear in the body's size. */
 export function parsePayload(bytes: Buffer, options: PayloadOptions): Payload {
   const type = options.contentType === undefined ? "application/json" : essenceOf(parseMediaType(options.contentType));
   switch (type) {
@@ -69,7 +83,7 @@ export function parsePayload(bytes: Buffer, options: PayloadOptions): Payload {
         kind: "json",
         bytes: Buffer.from(table.json),
         shape: "array",
-        keys: table.keys,
+        keys: table.keys.slice(0, MAX_KEYS),
         empty: table.json === "[]",
         fromCsv: true,
       };
@@ -98,33 +112,50 @@ function parseJson(bytes: Buffer, options: PayloadOptions): JsonPayload {
   if (outline === null) throw restError("PGRST102", { message: "Empty or invalid json" });
   switch (outline.kind) {
     case "object":
-      return { kind: "json", bytes, shape: "object", keys: outline.keys, empty: false, fromCsv: false };
+      return {
+        kind: "json",
+        bytes,
+        shape: "object",
+        keys: outline.keys.slice(0, MAX_KEYS),
+        empty: false,
+        fromCsv: false,
+      };
     case "array":
       // A function takes the first object, or the whole array as its one unnamed parameter.
       if (!outline.uniform && !options.forRoutine) {
         throw restError("PGRST102", { message: "All object keys must match" });
       }
-      return { kind: "json", bytes, shape: "array", keys: outline.keys, empty: outline.length === 0, fromCsv: false };
+      return {
+        kind: "json",
+        bytes,
+        shape: "array",
+        keys: outline.keys.slice(0, MAX_KEYS),
+        empty: outline.length === 0,
+        fromCsv: false,
+      };
     case "scalar":
       return options.forRoutine ? { ...EMPTY_OBJECT, bytes } : EMPTY_ARRAY;
   }
 }
 
 function formFields(bytes: Buffer): readonly (readonly [string, string])[] {
-  return bytes
+  const pairs = bytes
     .toString("utf8")
-    .split("&")
-    .filter((pair) => pair !== "")
-    .map((pair) => {
-      const equals = pair.indexOf("=");
-      if (equals < 0) return [decodeComponent(pair), ""] as const;
-      return [decodeComponent(pair.slice(0, equals)), decodeComponent(pair.slice(equals + 1))] as const;
-    });
+    .split("&", MAX_FORM_FIELDS + 1)
+    .filter((pair) => pair !== "");
+  if (pairs.length > MAX_FORM_FIELDS) {
+    throw restError("PGRST102", { message: `A form may have at most ${MAX_FORM_FIELDS} fields` });
+  }
+  return pairs.map((pair) => {
+    const equals = pair.indexOf("=");
+    if (equals < 0) return [decodeComponent(pair), ""] as const;
+    return [decodeComponent(pair.slice(0, equals)), decodeComponent(pair.slice(equals + 1))] as const;
+  });
 }
 
 function formAsObject(bytes: Buffer): JsonPayload {
   const object: Record<string, string> = Object.assign(Object.create(null), Object.fromEntries(formFields(bytes)));
-  const keys = Object.keys(object);
+  const keys = Object.keys(object).slice(0, MAX_KEYS);
   return {
     kind: "json",
     bytes: Buffer.from(JSON.stringify(object)),

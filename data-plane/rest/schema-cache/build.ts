@@ -1,5 +1,6 @@
 /** Makes a schema cache out of catalogue rows. Pure but for `load`, which reads them. */
 import type { ProjectDatabase } from "../../database/database.ts";
+import { Slices } from "../../work/slices.ts";
 import {
   type BaseColumnRow,
   type CatalogueRows,
@@ -8,6 +9,8 @@ import {
   type RoutineRow,
   readBaseColumns,
   readCatalogue,
+  readSize,
+  type SchemaSize,
 } from "./introspection.ts";
 import { type Exposure, RelationshipIndex } from "./relationships.ts";
 import type {
@@ -34,34 +37,53 @@ export class MissingSchemas extends Error {
   }
 }
 
+/** A project has more in its exposed schemas than this installation serves. */
+export class SchemaTooLarge extends Error {}
+
 /**
- * Reads the catalogue in one transaction.
- * @throws {MissingSchemas} @throws {DatabaseError} @throws {ConnectionLost}
+ * Reads the catalogue in one transaction, and works on it in slices.
+ * @throws {MissingSchemas} @throws {SchemaTooLarge} @throws {DatabaseError} @throws {ConnectionLost}
  */
-export async function loadSchemaCache(database: ProjectDatabase, scope: IntrospectionScope): Promise<SchemaCache> {
+export async function loadSchemaCache(
+  database: ProjectDatabase,
+  scope: IntrospectionScope & { readonly maxSchema: SchemaSize },
+): Promise<SchemaCache> {
+  const slices = new Slices(database.projectRef);
   const settings = { search_path: "", default_transaction_read_only: "on", statement_timeout: "30s" };
   return database.withTransaction(async (transaction) => {
+    checkSize(await readSize(transaction, scope.schemas), scope.maxSchema);
     const rows = await readCatalogue(transaction, scope);
     if (rows.missingSchemas.length > 0) throw new MissingSchemas(rows.missingSchemas);
-    const views = new Map(rows.views.map(({ relation, tree }) => [relation, viewColumnsOf(tree)]));
+    const views = new Map(
+      await slices.map(rows.views, ({ relation, tree }) => [relation, viewColumnsOf(tree)] as const),
+    );
     const origins = new Set([...views.values()].flat().map((column) => column.originRelation));
     const baseColumns = await readBaseColumns(transaction, [...new Set([...origins, ...views.keys()])]);
-    return buildSchemaCache(rows, views, baseColumns);
+    return buildSchemaCache(rows, views, baseColumns, slices);
   }, settings);
 }
 
-export function buildSchemaCache(
+function checkSize(size: SchemaSize, most: SchemaSize): void {
+  const tooMany = (["relations", "columns", "routines"] as const).filter((kind) => size[kind] > most[kind]);
+  if (tooMany.length === 0) return;
+  const names = { relations: "tables and views", columns: "columns", routines: "functions" };
+  const parts = tooMany.map((kind) => `${size[kind]} ${names[kind]}, where at most ${most[kind]} are served`);
+  throw new SchemaTooLarge(`The exposed schemas have ${parts.join(", and ")}`);
+}
+
+export async function buildSchemaCache(
   rows: CatalogueRows,
   views: ReadonlyMap<number, readonly ViewColumn[]>,
   baseColumns: readonly BaseColumnRow[],
-): SchemaCache {
+  slices: Slices,
+): Promise<SchemaCache> {
   const tracer = new ViewTracer(views, baseColumns);
   const columnRows = Map.groupBy(rows.columns, (row) => row.relation);
   const keyRows = Map.groupBy(rows.keys, (row) => row.relation);
   const primaryKeyOf = (table: number) => keyRows.get(table)?.find((key) => key.kind === "p")?.columns ?? [];
 
   const exposures = new Map<number, readonly Exposure[]>();
-  const relations: Relation[] = rows.relations.map((row) => {
+  const relations: Relation[] = await slices.map(rows.relations, (row) => {
     const ownColumns = columnRows.get(row.oid) ?? [];
     const ownExposures = row.is_view ? tracer.exposuresOf(row.oid) : [identityExposure(row.oid, ownColumns)];
     exposures.set(row.oid, ownExposures);
@@ -93,7 +115,9 @@ export function buildSchemaCache(
     isUnique,
     computed: rows.computedRelationships,
   });
-  return new BuiltSchemaCache(rows, relations, index);
+  if (slices.isDue) await slices.pause();
+  const routines = (await slices.map(rows.routines, routineOf)).filter(isCallable);
+  return new BuiltSchemaCache(rows, relations, routines, index);
 }
 
 class BuiltSchemaCache implements SchemaCache {
@@ -108,13 +132,20 @@ class BuiltSchemaCache implements SchemaCache {
   private readonly roleSettings: ReadonlyMap<string, RoleSettings>;
   private readonly schemaComments: ReadonlyMap<string, string>;
 
-  constructor(rows: CatalogueRows, relations: readonly Relation[], index: RelationshipIndex) {
+  constructor(
+    rows: CatalogueRows,
+    relations: readonly Relation[],
+    routines: readonly Routine[],
+    index: RelationshipIndex,
+  ) {
     this.index = index;
     this.serverVersion = rows.serverVersion;
     for (const relation of relations) innerMap(this.relations, relation.schema).set(relation.name, relation);
-    for (const routine of rows.routines.map(routineOf).filter(isCallable)) {
+    for (const routine of routines) {
       const named = innerMap(this.routines, routine.schema);
-      named.set(routine.name, [...(named.get(routine.name) ?? []), routine]);
+      const overloads = named.get(routine.name);
+      if (overloads) overloads.push(routine);
+      else named.set(routine.name, [routine]);
     }
     this.geoJsonFunction = rows.geoJsonSchema === null ? null : { schema: rows.geoJsonSchema, name: "st_asgeojson" };
     this.handlers = rows.handlers.map((row) => ({

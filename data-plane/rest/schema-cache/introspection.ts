@@ -111,6 +111,32 @@ export interface CatalogueRows {
   readonly geoJsonSchema: string | null;
 }
 
+/** What a schema cache is made of. */
+export interface SchemaSize {
+  readonly relations: number;
+  readonly columns: number;
+  readonly routines: number;
+}
+
+const SIZE = `/* introspectSize */
+  with relations as materialized (
+    select relation.oid from pg_catalog.pg_class relation
+    join pg_catalog.pg_namespace schema on schema.oid = relation.relnamespace
+    where relation.relkind in ('r', 'v', 'm', 'f', 'p') and not relation.relispartition and schema.nspname = any($1)
+  )
+  select (select count(*) from relations)::int4 as relations,
+    (select count(*) from pg_catalog.pg_attribute attribute join relations on relations.oid = attribute.attrelid
+      where attribute.attnum > 0 and not attribute.attisdropped)::int4 as columns,
+    (select count(*) from pg_catalog.pg_proc routine
+      join pg_catalog.pg_namespace schema on schema.oid = routine.pronamespace
+      where routine.prokind = 'f' and schema.nspname = any($1))::int4 as routines`;
+
+/** Asked before anything else is read: counting costs a fraction. */
+export async function readSize(transaction: Transaction, schemas: readonly string[]): Promise<SchemaSize> {
+  const [size] = await transaction.query<{ -readonly [kind in keyof SchemaSize]: number }>(SIZE, [schemas]);
+  return size ?? { relations: 0, columns: 0, routines: 0 };
+}
+
 /** A domain's innermost type. `oid` is any domain's. */
 const BASE_TYPES = `
   with recursive chain(oid, base, type_modifier) as (
@@ -213,12 +239,16 @@ const FOREIGN_KEYS = `/* introspectForeignKeys */
   where key.contype = 'f' and key.conparentid = 0
   order by key.conname, key.conrelid`;
 
+/** The parse tree of a larger view is not looked into: its columns are then nobody's keys. */
+const MAX_VIEW_CHARACTERS = 1_000_000;
+
 const VIEWS = `/* introspectViews */
   select relation.oid as relation, rule.ev_action::text as tree
   from pg_catalog.pg_rewrite rule
   join pg_catalog.pg_class relation on relation.oid = rule.ev_class
   join pg_catalog.pg_namespace schema on schema.oid = relation.relnamespace
-  where rule.ev_type = '1' and relation.relkind in ('v', 'm') and schema.nspname = any($1)`;
+  where rule.ev_type = '1' and relation.relkind in ('v', 'm') and schema.nspname = any($1)
+    and length(rule.ev_action::text) <= ${MAX_VIEW_CHARACTERS}`;
 
 /** Functions, not procedures, aggregates, window or trigger functions; a type's relation is looked up through its domains. */
 const ROUTINES = `/* introspectRoutines */ ${BASE_TYPES}

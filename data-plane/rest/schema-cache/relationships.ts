@@ -14,6 +14,8 @@ export interface Exposure {
 
 /** A view that shows each key column many times would have as many relationships as their product. */
 const MAX_COMBINATIONS = 64;
+/** Of one relation by foreign keys: a thousand views of a table with a thousand keys would have a million. */
+const MAX_DIRECT = 5_000;
 
 export interface RelationshipSources {
   readonly relations: readonly Relation[];
@@ -73,6 +75,12 @@ export class RelationshipIndex {
   private foreignKeysOf(source: Relation): readonly ForeignKeyRelationship[] {
     const known = this.direct.get(source.oid);
     if (known) return known;
+    const found = this.findForeignKeys(source);
+    this.direct.set(source.oid, found);
+    return found;
+  }
+
+  private findForeignKeys(source: Relation): readonly ForeignKeyRelationship[] {
     const found: ForeignKeyRelationship[] = [];
     for (const exposure of this.sources.exposures.get(source.oid) ?? []) {
       for (const key of this.keysFrom.get(exposure.table) ?? []) {
@@ -85,6 +93,7 @@ export class RelationshipIndex {
             refers: true,
             ...pairs,
           });
+          if (found.length === MAX_DIRECT) return found;
         }
       }
       for (const key of this.keysTo.get(exposure.table) ?? []) {
@@ -97,10 +106,10 @@ export class RelationshipIndex {
             refers: false,
             ...pairs,
           });
+          if (found.length === MAX_DIRECT) return found;
         }
       }
     }
-    this.direct.set(source.oid, found);
     return found;
   }
 

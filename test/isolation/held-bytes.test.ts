@@ -7,8 +7,8 @@ import type { ServiceRequest } from "../../data-plane/service.ts";
 import type { GatewayOptions } from "../../gateway/server.ts";
 import { ANON_JWT, REF, snapshot } from "../../gateway/snapshot.fixture.ts";
 import { echo, localServices, MemoryConfigs, startGateway } from "../gateway/support.ts";
-import { askAndReadNothing } from "./attacks/unbounded-work.ts";
 import { slowPost } from "./attacks/slow-clients.ts";
+import { askAndReadNothing } from "./attacks/unbounded-work.ts";
 
 const NEIGHBOUR = parseProjectRef("neighbourneighbourne");
 const MB = 1_000_000;

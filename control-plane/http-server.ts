@@ -3,7 +3,7 @@ import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CLIENT_HEADER } from "./accounts/same-origin.ts";
-import { addressBlockOf, clientAddressOf } from "./client-address.ts";
+import { addressBlockOf, clientAddressOf } from "./client/client-address.ts";
 import type { DashboardPages } from "./dashboard/pages.ts";
 import type { GraphqlHandler, RequestScope } from "./graphql-handler.ts";
 import type { Logger } from "./logger.ts";

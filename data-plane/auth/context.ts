@@ -17,14 +17,7 @@ export interface AuthParts {
   readonly hasher: PasswordHasher;
   readonly limiter: RateLimiter;
   readonly mailer: Mailer;
-  /** Time steps of TOTP codes that were used, so that none is accepted twice. */
-  readonly usedTotpSteps: UsedTotpSteps;
   readonly logger: Logger;
-}
-
-export interface UsedTotpSteps {
-  /** False when the factor's step has been used before. */
-  claim(projectRef: string, factorId: string, step: number): boolean;
 }
 
 export interface AuthContext {

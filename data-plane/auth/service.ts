@@ -3,13 +3,12 @@
  * project a request is for is the caller's knowledge (its snapshot); nothing of a token decides it.
  */
 import { availableParallelism } from "node:os";
-import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import { DEFAULT_MAXIMA, type Maxima } from "../../control-plane/client/maxima.ts";
 import type { ProjectDatabases } from "../database/database.ts";
 import { BodyAborted, type Service, type ServiceRequest, type ServiceResponse } from "../service.ts";
-import type { AuthContext, AuthParts, Handler, UsedTotpSteps } from "./context.ts";
+import type { AuthContext, AuthParts, Handler } from "./context.ts";
 import { databaseFailure, TIMEOUT_MESSAGE } from "./database/failures.ts";
 import { createAuthDatabase } from "./database/sql.ts";
 import { AuthError, errorResponse, OAuthError, unexpectedFailure } from "./errors.ts";
@@ -50,7 +49,6 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
     hasher,
     limiter: createRateLimiter(),
     mailer: options.mailer ?? createDroppingMailer(logger),
-    usedTotpSteps: createUsedTotpSteps(),
     logger,
   };
   const findRoute = createRouter(ROUTES);
@@ -128,19 +126,4 @@ function describeCause({ cause }: AuthError): Record<string, unknown> | undefine
   if (!(cause instanceof Error)) return undefined;
   const { code } = cause as { code?: unknown };
   return { name: cause.constructor.name, code, stack: cause.stack?.split("\n").slice(1, 6).join("\n") };
-}
-
-/** A code is good for three steps of 30 s at most; after that there is nothing to remember. */
-const TOTP_MEMORY_MS = 120_000;
-
-function createUsedTotpSteps(): UsedTotpSteps {
-  const used = new LRUCache<string, true>({ max: 50_000, ttl: TOTP_MEMORY_MS });
-  return {
-    claim(projectRef, factorId, step) {
-      const key = `${projectRef} ${factorId} ${step}`;
-      if (used.has(key)) return false;
-      used.set(key, true);
-      return true;
-    },
-  };
 }

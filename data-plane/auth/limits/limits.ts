@@ -1,4 +1,8 @@
-/** The limits of a project: by client address, by mailbox, and by hour for the mails of all its users. */
+/**
+ * The limits of a project: by client address, by what is guessed at (mailbox, account, factor), and by hour for the mails
+ * of all its users.
+ */
+import { addressBlockOf } from "../../../control-plane/client/client-address.ts";
 import type { AuthContext } from "../context.ts";
 import { AuthError } from "../errors.ts";
 import type { Allowance } from "./rate-limiter.ts";
@@ -39,43 +43,116 @@ function allowanceOf(limit: AddressLimit, { settings }: AuthContext): Allowance 
 
 /** @throws {AuthError} `over_request_rate_limit`. */
 export function limitByAddress(context: AuthContext, limit: AddressLimit): void {
-  take(context, `${limit} ${context.request.clientAddress}`, allowanceOf(limit, context));
+  if (!context.settings.rateLimitsEnabled) return;
+  take(context, `${limit} ${addressBlockOf(context.request.clientAddress)}`, allowanceOf(limit, context));
+}
+
+/** One try at something that can be guessed; a right one does not count. No setting of a project turns these limits off. */
+export interface Guess {
+  wasRight(): void;
 }
 
 /**
- * Wrong codes for one mailbox or phone, from any address: a six-digit code must not be guessed by many machines together.
+ * Codes for one mailbox, phone or account, from any address: six digits must not be guessed by many machines together.
  * @throws {AuthError} `over_request_rate_limit`.
  */
-export function limitCodeGuesses(context: AuthContext, mailbox: string): void {
-  take(context, `code ${mailbox}`, { burst: 10, refill: 20, perMs: HOUR_MS });
+export function limitCodeGuesses(context: AuthContext, target: string): Guess {
+  return guess(context, `code ${target}`, { burst: 10, refill: 20, perMs: HOUR_MS });
 }
 
-function take({ parts, project, settings, now }: AuthContext, key: string, allowance: Allowance): void {
-  if (!settings.rateLimitsEnabled) return;
-  if (!parts.limiter.take(`${project.projectRef} ${key}`, allowance, now)) {
+/** As {@link limitCodeGuesses} for the codes of one second factor. */
+export function limitFactorGuesses(context: AuthContext, factorId: string): Guess {
+  return guess(context, `factor ${factorId}`, { burst: 5, refill: 5, perMs: MINUTE_MS });
+}
+
+/**
+ * As {@link limitCodeGuesses} for the password of one account, whether or not there is one. Generous, since whoever tries
+ * wrong ones on purpose keeps the right one out for as long.
+ */
+export function limitPasswordGuesses(context: AuthContext, login: string): Guess {
+  return guess(context, `password ${login}`, { burst: 100, refill: 100, perMs: HOUR_MS });
+}
+
+function guess(context: AuthContext, key: string, allowance: Allowance): Guess {
+  take(context, key, allowance);
+  const { parts, project } = context;
+  return { wasRight: () => parts.limiter.giveBack(project.projectRef, key) };
+}
+
+function take({ parts, project, now }: AuthContext, key: string, allowance: Allowance): void {
+  if (!parts.limiter.take(project.projectRef, key, allowance, now)) {
     throw new AuthError("over_request_rate_limit", "Request rate limit reached");
   }
 }
 
 /** One mail of the project's hour; those of a project that confirms by itself do not count. @throws {AuthError} */
-export function limitMails({ parts, project, settings, now }: AuthContext): void {
-  if (!settings.rateLimitsEnabled || settings.mailerAutoconfirm) return;
-  const perHour = settings.rateLimitEmailSent ?? 30;
-  const hour = Math.floor(now.getTime() / HOUR_MS);
-  const key = `${project.projectRef} mails ${hour}`; // a fixed window: each hour is another bucket, which never refills
-  if (!parts.limiter.take(key, { burst: perHour, refill: 0, perMs: HOUR_MS }, now)) {
-    throw new AuthError("over_email_send_rate_limit", "email rate limit exceeded");
+export function limitMails(context: AuthContext): void {
+  const { parts, project, now } = context;
+  const { key, allowance } = mailsOfHour(context);
+  if (countsMails(context) && !parts.limiter.take(project.projectRef, key, allowance, now)) throw tooManyMails();
+}
+
+const countsMails = ({ settings }: AuthContext): boolean => settings.rateLimitsEnabled && !settings.mailerAutoconfirm;
+
+const tooManyMails = (): AuthError => new AuthError("over_email_send_rate_limit", "email rate limit exceeded");
+
+/** A fixed window: each hour is another bucket, which never refills. */
+function mailsOfHour({ settings, now }: AuthContext): { key: string; allowance: Allowance } {
+  const allowance = { burst: settings.rateLimitEmailSent ?? 30, refill: 0, perMs: HOUR_MS };
+  return { key: `mails ${Math.floor(now.getTime() / HOUR_MS)}`, allowance };
+}
+
+/**
+ * Whether another mail may be asked for, for this mailbox and of the project: judged and counted before anybody looks
+ * whether there is such a user, so that the answer does not tell.
+ * @param kinds Of the mails that the request may lead to; one that went out lately refuses it.
+ * @throws {AuthError} `over_email_send_rate_limit`.
+ */
+export function limitMailRequests(context: AuthContext, email: string, kinds: readonly MailRequest[]): void {
+  const { parts, project, settings, now } = context;
+  const { projectRef } = project;
+  const intervalMs = (settings.smtpMaxFrequencySeconds ?? 60) * 1000;
+  if (intervalMs > 0) {
+    const allowance = { burst: 1, refill: 1, perMs: intervalMs };
+    const waits = kinds.map((kind) => parts.limiter.waitMs(projectRef, `mail ${kind} ${email}`, allowance, now));
+    const waitMs = Math.max(...waits);
+    if (waitMs > 0) throw tooSoon(waitMs);
   }
+  limitMails(context); // also where no mail will leave: else the hour's last one would tell who got it
+  noteMail(context, email, kinds);
+}
+
+/** What a mail belongs to: asking for one of a kind bars the next for a while. */
+export type MailRequest = "confirmation" | "recovery" | "email_change";
+
+/** A mail of these kinds was asked for, in a way that is not refused. */
+export function noteMail(context: AuthContext, email: string, kinds: readonly MailRequest[]): void {
+  const { parts, project, settings, now } = context;
+  const intervalMs = (settings.smtpMaxFrequencySeconds ?? 60) * 1000;
+  if (intervalMs <= 0) return;
+  const allowance = { burst: 1, refill: 1, perMs: intervalMs };
+  for (const kind of kinds) parts.limiter.take(project.projectRef, `mail ${kind} ${email}`, allowance, now);
+}
+
+/**
+ * After {@link limitMailRequests} has let a request pass: a limit that only a known user can meet now is kept without a
+ * word. The mail stays away, and the answer is that for an unknown one.
+ */
+export async function withoutTelling(request: Promise<unknown>): Promise<void> {
+  await request.catch((error: unknown) => {
+    if (!(error instanceof AuthError) || error.code !== "over_email_send_rate_limit") throw error;
+  });
 }
 
 /** @param sentAt when the last mail of that kind went to this user. @throws {AuthError} `over_email_send_rate_limit`. */
 export function limitResend({ settings, now }: AuthContext, sentAt: string | null): void {
   if (sentAt === null) return;
   const waitMs = Date.parse(sentAt) + (settings.smtpMaxFrequencySeconds ?? 60) * 1000 - now.getTime();
-  if (waitMs <= 0) return;
-  const seconds = Math.ceil(waitMs / 1000);
-  throw new AuthError(
-    "over_email_send_rate_limit",
-    `For security purposes, you can only request this after ${seconds} seconds.`,
-  );
+  if (waitMs > 0) throw tooSoon(waitMs);
 }
+
+const tooSoon = (waitMs: number): AuthError =>
+  new AuthError(
+    "over_email_send_rate_limit",
+    `For security purposes, you can only request this after ${Math.ceil(waitMs / 1000)} seconds.`,
+  );

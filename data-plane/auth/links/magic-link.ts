@@ -6,7 +6,7 @@ import type { AuthContext } from "../context.ts";
 import { AuthError } from "../errors.ts";
 import { metadata, pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
-import { limitByAddress } from "../limits/limits.ts";
+import { limitByAddress, limitMailRequests, withoutTelling } from "../limits/limits.ts";
 import { unknownPasswordHash } from "../passwords/unknown-password.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
 import { confirmEmail, insertAccount } from "../signup/new-account.ts";
@@ -76,8 +76,9 @@ async function signInByMail(
   const email = parseEmail(body.email);
   const pkce = parseChallenge(body);
   checkMetadataSize(body.data);
+  limitMailRequests(context, email, ["confirmation", "recovery"]);
   const [record] = await database.run(findUserByEmail(email));
-  if (!record && !mayCreate) throw otpDisabled();
+  if (!record && !mayCreate) throw otpDisabled(); // by the protocol: who asks so wants to be told
   if (record) await mailKnownUser(context, record, email, pkce);
   else await mailNewUser(context, email, body.data ?? {}, pkce);
   return json({});
@@ -92,7 +93,9 @@ async function mailKnownUser(
 ): Promise<void> {
   const mustConfirm = record.user.email_confirmed_at === null && !context.settings.mailerAutoconfirm;
   const type = mustConfirm ? "signup" : "magiclink";
-  await requestLink(context, type, receiverOf(record, email), { pkce, actor: record.user });
+  await withoutTelling(
+    requestLink(context, type, receiverOf(record, email), { pkce, actor: record.user, isCounted: true }),
+  );
 }
 
 async function mailNewUser(
@@ -114,5 +117,6 @@ async function mailNewUser(
     pkce,
     actor: { id, email, phone: null, raw_user_meta_data: data, is_sso_user: false },
     before: [...inserts, ...confirmation],
+    isCounted: true,
   });
 }

@@ -5,7 +5,7 @@ import type { AuthContext } from "../context.ts";
 import { AuthError } from "../errors.ts";
 import { pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
-import { limitByAddress } from "../limits/limits.ts";
+import { limitByAddress, limitMailRequests, withoutTelling } from "../limits/limits.ts";
 import { parseChallenge } from "../sessions/pkce.ts";
 import { parseEmail } from "../users/identifiers.ts";
 import { findUserByEmail } from "../users/user-queries.ts";
@@ -23,7 +23,12 @@ export async function recover(context: AuthContext): Promise<ServiceResponse> {
   if (!body.email) throw new AuthError("validation_failed", "Password recovery requires an email");
   const email = parseEmail(body.email);
   const pkce = parseChallenge(body);
+  limitMailRequests(context, email, ["recovery"]);
   const [record] = await context.database.run(findUserByEmail(email));
-  if (record) await requestLink(context, "recovery", receiverOf(record, email), { pkce, actor: record.user });
+  if (record) {
+    await withoutTelling(
+      requestLink(context, "recovery", receiverOf(record, email), { pkce, actor: record.user, isCounted: true }),
+    );
+  }
   return json({});
 }

@@ -29,6 +29,8 @@ export type Receiver = Pick<UserRow, "id" | "raw_user_meta_data" | "confirmation
 interface LinkOptions {
   readonly pkce: PkceChallenge | null;
   readonly actor: Actor;
+  /** The mail was counted by {@link limitMailRequests} already. */
+  readonly isCounted?: boolean;
   /** Run in the same transaction before the token is stored: the inserts of a new user. */
   readonly before?: readonly Sql<never>[];
 }
@@ -38,12 +40,12 @@ export async function requestLink(
   context: AuthContext,
   type: LinkType,
   receiver: Receiver,
-  { pkce, actor, before = [] }: LinkOptions,
+  { pkce, actor, before = [], isCounted = false }: LinkOptions,
 ): Promise<UserRecord> {
   const isConfirmation = type === "signup" || type === "invite";
   if (type !== "invite")
     limitResend(context, isConfirmation ? receiver.confirmation_sent_at : receiver.recovery_sent_at);
-  limitMails(context);
+  if (!isCounted) limitMails(context);
   const address = { userId: receiver.id, email: receiver.email, userMetadata: receiver.raw_user_meta_data ?? {} };
   const link = prepareLink(context, type, address, { pkce, redirectTo: redirectTarget(context) });
   const traits = type === "invite" ? { user_id: receiver.id, user_email: receiver.email } : undefined;

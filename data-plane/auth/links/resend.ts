@@ -5,7 +5,7 @@ import type { AuthContext } from "../context.ts";
 import { AuthError } from "../errors.ts";
 import { pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
-import { limitByAddress } from "../limits/limits.ts";
+import { limitByAddress, limitMailRequests, withoutTelling } from "../limits/limits.ts";
 import { deliver } from "../mail/one-time-mail.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
 import { smsFailed } from "../signup/signup.ts";
@@ -45,11 +45,14 @@ async function resendMail(
     throw new AuthError("email_provider_disabled", "Email logins are disabled");
   }
   const email = parseEmail(emailText);
+  limitMailRequests(context, email, [type === "signup" ? "confirmation" : "email_change"]);
   const [record] = await context.database.run(findUserByEmail(email));
   if (!record) return json({});
   if (type === "email_change") return resendEmailChange(context, record, pkce);
   if (record.user.email_confirmed_at === null) {
-    await requestLink(context, "signup", receiverOf(record, email), { pkce, actor: record.user });
+    await withoutTelling(
+      requestLink(context, "signup", receiverOf(record, email), { pkce, actor: record.user, isCounted: true }),
+    );
   }
   return json({});
 }
@@ -59,10 +62,14 @@ async function resendEmailChange(
   { user }: UserRecord,
   pkce: PkceChallenge | null,
 ): Promise<ServiceResponse> {
-  if (!user.email_change) return json({});
-  const change = requestEmailChange(context, user, user.email_change, pkce);
-  await saveUser(context, "Error sending email change email", user.id, change.statements);
-  await deliver(context, ...change.mails);
+  const { email_change: newEmail } = user;
+  if (!newEmail) return json({});
+  const renew = async () => {
+    const change = requestEmailChange(context, user, newEmail, pkce, { isCounted: true });
+    await saveUser(context, "Error sending email change email", user.id, change.statements);
+    await deliver(context, ...change.mails);
+  };
+  await withoutTelling(renew());
   return json({});
 }
 

@@ -85,15 +85,28 @@ export const lockChallenge = (id: string, factorId: string): Sql<ChallengeRow> =
     [id, factorId],
   );
 
+/** Whether the code of a time step has raised a session before. The factor's row is locked: nobody else looks meanwhile. */
+export const findUsedStep = (factorId: string, step: number, now: Date): Sql<true> =>
+  sql(
+    `/* findUsedStep */ select to_json(true) as row from auth.mfa_challenges
+     where factor_id = $1 and otp_code = $2 and verified_at is not null and created_at > $3::timestamptz - interval '15 min'
+     limit 1`,
+    [factorId, `totp-step ${step}`, now],
+  );
+
 export const deleteChallenge = (id: string): Sql<never> =>
   sql(`/* deleteChallenge */ delete from auth.mfa_challenges where id = $1`, [id]);
 
 /** The factor counts from now on; the session has shown it, other sessions that have not are ended. */
 export const acceptFactor = (
-  { factor, challengeId, sessionId }: { factor: FactorRow; challengeId: string; sessionId: string },
+  { factor, challengeId, sessionId, step }: { factor: FactorRow; challengeId: string; sessionId: string; step: number },
   now: Date,
 ): readonly Sql<never>[] => [
-  sql(`/* answerChallenge */ update auth.mfa_challenges set verified_at = $2 where id = $1`, [challengeId, now]),
+  sql(`/* answerChallenge */ update auth.mfa_challenges set verified_at = $2, otp_code = $3 where id = $1`, [
+    challengeId,
+    now,
+    `totp-step ${step}`,
+  ]),
   sql(`/* verifyFactor */ update auth.mfa_factors set status = 'verified', updated_at = $2 where id = $1`, [
     factor.id,
     now,

@@ -10,7 +10,7 @@ import type { Executor } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
 import { readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
-import { limitByAddress } from "../limits/limits.ts";
+import { limitByAddress, limitFactorGuesses } from "../limits/limits.ts";
 import { type AuthenticatedUser, requirePermanentUser } from "../sessions/bearer.ts";
 import { findSession, type SessionOwner } from "../sessions/refresh-queries.ts";
 import { addProof, type IssuedSession, tokenResponse } from "../sessions/session.ts";
@@ -24,6 +24,7 @@ import {
   deleteStaleFactors,
   downgradeSessions,
   findFactors,
+  findUsedStep,
   insertChallenge,
   insertTotpFactor,
   lockChallenge,
@@ -136,6 +137,7 @@ export async function verifyFactor(context: AuthContext): Promise<ServiceRespons
   limitByAddress(context, "factor_verify");
   const bearer = await requirePermanentUser(context);
   const { id: factorId } = findOwnFactor(context, bearer);
+  const guess = limitFactorGuesses(context, factorId);
   const { challenge_id: challengeId, code } = await readBody(context.request, VerifyBody);
   if (!code) throw new AuthError("validation_failed", "Code needs to be non-empty");
   const { session } = bearer;
@@ -146,24 +148,25 @@ export async function verifyFactor(context: AuthContext): Promise<ServiceRespons
       const [factor] = await transaction.run(lockFactor(factorId, bearer.user.id));
       if (!factor) throw factorNotFound();
       const [challenge] = isUuid(challengeId) ? await transaction.run(lockChallenge(challengeId, factorId)) : [];
-      const refusal = await judgeAnswer(context, transaction, factor, challenge, code);
-      if (refusal) return { kind: "refused", error: refusal };
-      return accept(context, transaction, bearer, factor, challengeId, session.id);
+      const judged = await judgeAnswer(context, transaction, factor, challenge, code);
+      if (judged instanceof AuthError) return { kind: "refused", error: judged };
+      return accept(context, transaction, bearer, { factor, challengeId, sessionId: session.id, step: judged });
     }),
   );
   if (verification.kind === "refused") throw verification.error;
+  guess.wasRight();
   return json(await tokenResponse(context, verification.owner.record, verification.session));
 }
 
-/** Null when the answer is right and has not been given before. */
+/** The time step of an answer that is right and has not been given before. */
 async function judgeAnswer(
   context: AuthContext,
   transaction: Executor,
   factor: FactorRow,
   challenge: ChallengeRow | undefined,
   code: string,
-): Promise<AuthError | null> {
-  const { now, parts, project } = context;
+): Promise<AuthError | number> {
+  const { now } = context;
   if (!challenge) {
     const text = "MFA factor with the provided challenge ID not found";
     return new AuthError("mfa_factor_not_found", text, { status: 422 });
@@ -179,24 +182,22 @@ async function judgeAnswer(
     );
   }
   const step = factor.secret ? findTotpStep(factor.secret, code, now) : null;
-  if (step === null || !parts.usedTotpSteps.claim(project.projectRef, factor.id, step)) {
-    return new AuthError("mfa_verification_failed", "Invalid TOTP code entered");
-  }
-  return null;
+  const used = step === null ? [] : await transaction.run(findUsedStep(factor.id, step, now));
+  if (step === null || used.length > 0) return new AuthError("mfa_verification_failed", "Invalid TOTP code entered");
+  return step;
 }
 
 async function accept(
   context: AuthContext,
   transaction: Executor,
   bearer: AuthenticatedUser,
-  factor: FactorRow,
-  challengeId: string,
-  sessionId: string,
+  answered: { factor: FactorRow; challengeId: string; sessionId: string; step: number },
 ): Promise<Verification> {
   const { now } = context;
+  const { factor, challengeId, sessionId } = answered;
   const statements = [
     ...audit(context, bearer.user, "verification_attempted", { factor_id: factor.id, challenge_id: challengeId }),
-    ...acceptFactor({ factor, challengeId, sessionId }, now),
+    ...acceptFactor(answered, now),
     addProof(sessionId, "totp", now),
   ];
   for (const statement of statements) await transaction.run(statement);

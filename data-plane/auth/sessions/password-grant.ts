@@ -8,6 +8,7 @@ import type { Sql } from "../database/sql.ts";
 import { AuthError, invalidCredentials } from "../errors.ts";
 import { readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
+import { limitPasswordGuesses } from "../limits/limits.ts";
 import { checkPasswordLength, findWeakness } from "../passwords/strength.ts";
 import { parsePhone } from "../users/identifiers.ts";
 import { saveUser } from "../users/save-user.ts";
@@ -20,10 +21,13 @@ const Body = z.object({ email: text, phone: text, password: text });
 export async function signInWithPassword(context: AuthContext): Promise<ServiceResponse> {
   const { database, settings } = context;
   const body = await readBody(context.request, Body);
-  const [record] = await databaseStep("Database error querying schema", database.run(findByLogin(context, body)));
+  const login = findByLogin(context, body);
+  const guess = limitPasswordGuesses(context, (body.email || body.phone).toLowerCase());
+  const [record] = await databaseStep("Database error querying schema", database.run(login));
   // Unknown user, no password and wrong password take the same time and get the same answer.
   const isRight = await isPassword(context, body.password, record);
   if (!record || !isRight) throw invalidCredentials();
+  guess.wasRight();
   const { user } = record;
   if (isBanned(user, context.now)) throw new AuthError("user_banned", "User is banned", { status: 400 });
   checkConfirmed(user, body.email ? "email" : "phone");

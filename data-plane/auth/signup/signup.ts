@@ -8,7 +8,7 @@ import { databaseStep, isUniqueViolation } from "../database/failures.ts";
 import { AuthError } from "../errors.ts";
 import { metadata, pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
-import { limitByAddress, limitMails, limitResend } from "../limits/limits.ts";
+import { limitByAddress, limitMails, limitResend, noteMail } from "../limits/limits.ts";
 import { deliver, prepareLink } from "../mail/one-time-mail.ts";
 import { checkPasswordStrength } from "../passwords/strength.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
@@ -43,6 +43,9 @@ export async function signUp(context: AuthContext): Promise<ServiceResponse> {
   if (!body.email && !body.phone) return signUpAnonymously(context, body.data ?? {});
   limitByAddress(context, "signup");
   const signup = parseSignup(context, body);
+  if (signup.contact.channel === "email" && !context.settings.mailerAutoconfirm) {
+    noteMail(context, signup.contact.email, ["confirmation"]);
+  }
   for (let attempt = 1; ; attempt++) {
     const existing = await findExisting(context, signup.contact);
     if (existing) return signUpAgain(context, signup, existing);

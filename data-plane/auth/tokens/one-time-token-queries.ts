@@ -35,12 +35,27 @@ export const deleteOneTimeToken = (userId: string, kind: OneTimeTokenKind): Sql<
     kind,
   ]);
 
+/**
+ * Uses a token up. Of any number who present it at once, the row goes to one: only who is answered a row has it.
+ * The user's row is locked first, as everywhere, so that two who confirm never wait for each other.
+ */
+export const consumeOneTimeToken = (userId: string, kind: OneTimeTokenKind, hash: string): Sql<true> =>
+  sql(
+    `/* consumeOneTimeToken */ delete from auth.one_time_tokens
+     where user_id = $1 and token_type = $2 and token_hash = $3 returning to_json(true) as row`,
+    [userId, kind, hash],
+  );
+
 export interface TokenHolder {
   readonly kind: OneTimeTokenKind;
   readonly record: UserRecord;
 }
 
-/** Who a link's hash belongs to; holds the user's row until the transaction ends. @param kinds comma-separated in order of preference. */
+/**
+ * Who a link's token belongs to; holds the user's row until the transaction ends. Whoever waited for that may be told of
+ * a token that is gone by then: {@link consumeOneTimeToken} decides.
+ * @param kinds In order of preference.
+ */
 export const lockUserByToken = (hash: string, kinds: readonly OneTimeTokenKind[]): Sql<TokenHolder> =>
   sql(
     `/* lockUserByToken */ select json_build_object('kind', t.token_type, 'record', ${USER_RECORD}) as row

@@ -1,11 +1,17 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { createOneTimeToken, hashCode, isPkceHash, isWithinLifetime, matchesStoredHash } from "./one-time-token.ts";
+import { createOneTimeToken, isPkceHash, isWithinLifetime, matchesStoredToken } from "./one-time-token.ts";
 
-test("the hash is hex SHA-224 over address and code", () => {
-  expect(hashCode("a@b.c", "123456")).toMatch(/^[0-9a-f]{56}$/);
-  const token = createOneTimeToken("a@b.c", 6, false);
-  expect(token.code).toMatch(/^\d{6}$/);
-  expect(token.hash).toBe(hashCode("a@b.c", token.code));
+test("a link's token is 256 random bits, which no computation over address and code gives", () => {
+  const tokens = Array.from({ length: 50 }, () => createOneTimeToken("a@b.c", 6, false));
+  expect(new Set(tokens.map(({ hash }) => hash)).size).toBe(50);
+  for (const { code, hash } of tokens) {
+    expect(code).toMatch(/^\d{6}$/);
+    expect(hash).toMatch(/^[0-9a-f]{64}$/);
+    for (const algorithm of ["sha224", "sha256"]) {
+      expect(createHash(algorithm).update(`a@b.c${code}`).digest("hex")).not.toBe(hash);
+    }
+  }
 });
 
 test("a length outside 6 to 10 falls back to 6", () => {
@@ -13,13 +19,14 @@ test("a length outside 6 to 10 falls back to 6", () => {
   expect(createOneTimeToken("a@b.c", 3, false).code).toHaveLength(6);
 });
 
-test("a typed code matches the stored hash of either flow, and of its own address alone", () => {
-  const { code, hash } = createOneTimeToken("a@b.c", 6, true);
+test("a typed code matches the stored token of either flow, of its own address and of its whole length alone", () => {
+  const { code, hash } = createOneTimeToken("a@b.c", 8, true);
   expect(isPkceHash(hash)).toBe(true);
-  expect(matchesStoredHash(hashCode("a@b.c", code), hash)).toBe(true);
-  expect(matchesStoredHash(hashCode("x@b.c", code), hash)).toBe(false);
-  expect(matchesStoredHash(hashCode("a@b.c", code), "")).toBe(false);
-  expect(matchesStoredHash(hashCode("a@b.c", code), null)).toBe(false);
+  expect(matchesStoredToken(code, "a@b.c", hash, 8)).toBe(true);
+  expect(matchesStoredToken(code, "x@b.c", hash, 8)).toBe(false);
+  expect(matchesStoredToken(code.slice(2), "a@b.c", hash, 8)).toBe(false);
+  expect(matchesStoredToken(code, "a@b.c", "", 8)).toBe(false);
+  expect(matchesStoredToken(code, "a@b.c", null, 8)).toBe(false);
 });
 
 test("a token lives from its sending on, and one never sent is expired", () => {

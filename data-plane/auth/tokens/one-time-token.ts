@@ -1,35 +1,40 @@
-/** The codes and hashes that are mailed or texted: one secret in two forms, a short code and a hash for links. */
-import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+/**
+ * What is mailed or texted: a link's token and a code for people to type. The token is 256 random bits and is what the
+ * database stores; the code is made of it. So the token gives the code, and no number of guessed codes gives the token.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 
-/** Marks a stored hash whose link ends in a PKCE code instead of tokens. */
+/** Marks a stored token whose link ends in a PKCE code instead of tokens. */
 const PKCE_PREFIX = "pkce_";
+const TOKEN_BYTES = 32;
 
 export interface OneTimeToken {
   /** Digits, zero-padded: what a person types. */
   readonly code: string;
-  /** What a link carries and the database stores; with `pkce_` in front when the flow is PKCE. */
+  /** What a link carries and the database stores, lower-case hex; with `pkce_` in front when the flow is PKCE. */
   readonly hash: string;
 }
 
 /** @param address the lower-case e-mail address or the phone number without `+` that the code is sent to. */
 export function createOneTimeToken(address: string, digits: number, pkce: boolean): OneTimeToken {
+  const hash = (pkce ? PKCE_PREFIX : "") + randomBytes(TOKEN_BYTES).toString("hex");
+  return { code: codeOf(hash, address, digits), hash };
+}
+
+/** The code of a stored token, for the address that it was sent to. */
+function codeOf(stored: string, address: string, digits: number): string {
   const length = digits >= 6 && digits <= 10 ? digits : 6;
-  const code = String(randomInt(10 ** length)).padStart(length, "0");
-  return { code, hash: (pkce ? PKCE_PREFIX : "") + hashCode(address, code) };
+  const number = createHmac("sha256", stored).update(address).digest().readUIntBE(0, 6); // 2^48: 10^10 fits evenly enough
+  return String(number % 10 ** length).padStart(length, "0");
 }
 
-/** Hex SHA-224 of address and code. */
-export function hashCode(address: string, code: string): string {
-  return createHash("sha224")
-    .update(address + code)
-    .digest("hex");
-}
-
-/** Compares a typed code's hash with a stored one, PKCE or not, in constant time. */
-export function matchesStoredHash(hash: string, stored: string | null): boolean {
+/**
+ * Whether a typed code belongs to the stored token, in constant time.
+ * @param digits The project's setting; when it has changed since, the code is not good any more.
+ */
+export function matchesStoredToken(code: string, address: string, stored: string | null, digits: number): boolean {
   if (!stored) return false;
-  const bare = stored.startsWith(PKCE_PREFIX) ? stored.slice(PKCE_PREFIX.length) : stored;
-  const [left, right] = [Buffer.from(hash), Buffer.from(bare)];
+  const [left, right] = [Buffer.from(code), Buffer.from(codeOf(stored, address, digits))];
   return left.length === right.length && timingSafeEqual(left, right);
 }
 

@@ -26,9 +26,10 @@ export function requestEmailChange(
   user: UserRow,
   newEmail: string,
   pkce: PkceChallenge | null,
+  { isCounted = false }: { readonly isCounted?: boolean } = {},
 ): PreparedEmailChange {
   limitResend(context, user.email_change_sent_at);
-  limitMails(context);
+  if (!isCounted) limitMails(context);
   return prepareEmailChange(context, user, newEmail, { pkce, redirectTo: redirectTarget(context) });
 }
 

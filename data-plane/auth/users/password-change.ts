@@ -2,10 +2,11 @@
 import { type AuthContext, verifyPassword } from "../context.ts";
 import type { Sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
+import { limitCodeGuesses } from "../limits/limits.ts";
 import type { AuthenticatedUser } from "../sessions/bearer.ts";
 import { deleteOtherSessions, deleteSessions } from "../sessions/logout.ts";
-import { hashCode, isWithinLifetime, matchesStoredHash } from "../tokens/one-time-token.ts";
-import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
+import { isWithinLifetime, matchesStoredToken } from "../tokens/one-time-token.ts";
+import { consumeOneTimeToken, deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import type { UserRow } from "./user.ts";
 import { type UserChanges, updateUser } from "./user-queries.ts";
 
@@ -19,17 +20,20 @@ export interface PasswordChange {
   readonly nonce: string;
 }
 
-/** @throws {AuthError} unless the change is proved as the project demands, and is one. */
+/**
+ * @returns What uses up the nonce that was shown: to be run with the change, which is refused unless it answers a row.
+ * @throws {AuthError} unless the change is proved as the project demands, and is one.
+ */
 export async function checkPasswordChange(
   context: AuthContext,
   bearer: AuthenticatedUser,
   { password, currentPassword, nonce }: PasswordChange,
-): Promise<void> {
+): Promise<Sql<true> | null> {
   const { settings, now } = context;
   const { user, session } = bearer;
   const isStale = !session || now.getTime() > Date.parse(session.created_at) + REAUTHENTICATION_AFTER_MS;
-  if (settings.updatePasswordRequireReauthentication && isStale) checkNonce(context, user, nonce);
-  if (!user.encrypted_password) return;
+  const consume = settings.updatePasswordRequireReauthentication && isStale ? checkNonce(context, user, nonce) : null;
+  if (!user.encrypted_password) return consume;
   const cameByMail = bearer.amr.some(({ authentication_method: method }) => WITHOUT_PASSWORD.has(method));
   if (settings.updatePasswordRequireCurrentPassword && !cameByMail) {
     const text = "Current password required when setting new password.";
@@ -41,15 +45,21 @@ export async function checkPasswordChange(
   if (await verifyPassword(context, password, user.encrypted_password)) {
     throw new AuthError("same_password", "New password should be different from the old password.");
   }
+  return consume;
 }
 
-function checkNonce({ settings, now }: AuthContext, user: UserRow, nonce: string): void {
+export const nonceInvalid = (): AuthError =>
+  new AuthError("reauthentication_not_valid", "Nonce has expired or is invalid");
+
+function checkNonce(context: AuthContext, user: UserRow, nonce: string): Sql<true> {
+  const { settings, now } = context;
   if (!nonce) throw new AuthError("reauthentication_needed", "Password update requires reauthentication");
+  limitCodeGuesses(context, `nonce ${user.id}`);
   const isFresh = isWithinLifetime(user.reauthentication_sent_at, settings.mailerOtpExpSeconds, now);
-  const hash = hashCode(user.email || user.phone || "", nonce);
-  if (!isFresh || !matchesStoredHash(hash, user.reauthentication_token)) {
-    throw new AuthError("reauthentication_not_valid", "Nonce has expired or is invalid");
-  }
+  const stored = user.reauthentication_token ?? "";
+  const address = user.email || user.phone || "";
+  if (!isFresh || !matchesStoredToken(nonce, address, stored, settings.mailerOtpLength)) throw nonceInvalid();
+  return consumeOneTimeToken(user.id, "reauthentication_token", stored);
 }
 
 /** Tokens that were mailed under the old password, with the times they were sent at. */

@@ -18,7 +18,7 @@ import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { applyEmail, applyPhone, type PreparedEmailChange, requestEmailChange } from "./email-change.ts";
 import { parseEmail, parsePhone } from "./identifiers.ts";
 import { mergeMetadata } from "./metadata.ts";
-import { applyPassword, checkPasswordChange } from "./password-change.ts";
+import { applyPassword, checkPasswordChange, nonceInvalid } from "./password-change.ts";
 import { asTakenAddress, emailTaken, phoneTaken, saveUserWithin } from "./save-user.ts";
 import { hasVerifiedFactor, type Metadata, type UserRecord, userJson } from "./user.ts";
 import { findUserByPhone, findUserWithAddress, lockUser, updateUser } from "./user-queries.ts";
@@ -52,15 +52,15 @@ export async function updateOwnUser(context: AuthContext): Promise<ServiceRespon
   const changes = parseChanges(context, bearer, body);
   checkAllowed(bearer, changes, body.nonce);
   await checkAddressesFree(context, bearer, changes);
-  let passwordHash: string | null = null;
+  let newPassword: NewPassword | null = null;
   if (changes.password) {
     const proof = { currentPassword: body.current_password, nonce: body.nonce, password: changes.password };
-    await checkPasswordChange(context, bearer, proof);
-    passwordHash = await hashPassword(context, changes.password); // before the transaction: it takes long
+    const consumeNonce = await checkPasswordChange(context, bearer, proof);
+    newPassword = { consumeNonce, hash: await hashPassword(context, changes.password) }; // it takes long: not within
   }
   const { record, emailChange } = await databaseStep(
     "Error updating user",
-    applyChanges(context, bearer, changes, passwordHash),
+    applyChanges(context, bearer, changes, newPassword),
   ).catch((error) => Promise.reject(asTakenAddress(error)));
   if (emailChange) await deliver(context, ...emailChange.mails);
   return json(userJson(record));
@@ -125,6 +125,12 @@ async function checkAddressesFree(
   }
 }
 
+interface NewPassword {
+  readonly hash: string;
+  /** Null when no nonce was asked for. */
+  readonly consumeNonce: Sql<true> | null;
+}
+
 interface Applied {
   readonly record: UserRecord;
   readonly emailChange: PreparedEmailChange | null;
@@ -135,7 +141,7 @@ function applyChanges(
   context: AuthContext,
   bearer: AuthenticatedUser,
   changes: Changes,
-  passwordHash: string | null,
+  newPassword: NewPassword | null,
 ): Promise<Applied> {
   const { now, settings } = context;
   const { id } = bearer.user;
@@ -144,8 +150,10 @@ function applyChanges(
     if (!locked) throw new AuthError("user_not_found", "User from sub claim in JWT does not exist", { status: 403 });
     const statements: Sql<never>[] = [];
     let emailChange: PreparedEmailChange | null = null;
-    if (passwordHash !== null) {
-      statements.push(...applyPassword(id, passwordHash, bearer.session?.id ?? null, now));
+    if (newPassword !== null) {
+      const { consumeNonce, hash } = newPassword;
+      if (consumeNonce && (await transaction.run(consumeNonce)).length !== 1) throw nonceInvalid();
+      statements.push(...applyPassword(id, hash, bearer.session?.id ?? null, now));
       statements.push(...audit(context, locked.user, "user_updated_password"));
     }
     const merged = mergeChanges(locked, changes);
@@ -154,7 +162,7 @@ function applyChanges(
     if (changes.email && locked.user.is_anonymous && settings.mailerAutoconfirm) {
       statements.push(...applyEmail(renewed, changes.email, now), deleteOneTimeTokens(id));
     } else if (changes.email) {
-      const sender = passwordHash === null ? locked.user : { ...locked.user, email_change_sent_at: null };
+      const sender = newPassword === null ? locked.user : { ...locked.user, email_change_sent_at: null };
       emailChange = requestEmailChange(context, sender, changes.email, changes.pkce);
       statements.push(...emailChange.statements);
     }

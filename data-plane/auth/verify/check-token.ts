@@ -2,8 +2,8 @@
 import { AUDIENCE, type AuthContext, NIL_UUID } from "../context.ts";
 import { type Executor, type Sql, sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
-import { hashCode, isWithinLifetime, matchesStoredHash } from "../tokens/one-time-token.ts";
-import { lockUserByToken, type OneTimeTokenKind } from "../tokens/one-time-token-queries.ts";
+import { isWithinLifetime, matchesStoredToken } from "../tokens/one-time-token.ts";
+import { consumeOneTimeToken, lockUserByToken, type OneTimeTokenKind } from "../tokens/one-time-token-queries.ts";
 import { USER_RECORD, type UserRecord, type UserRow } from "../users/user.ts";
 
 const VERIFY_TYPES = [
@@ -53,16 +53,17 @@ export async function checkCode(
   code: string,
 ): Promise<PresentedToken> {
   const candidates = await transaction.run(lockUsersByAddress(type, address));
-  const hash = hashCode(address, code);
   for (const record of candidates) {
     for (const kind of KINDS[type]) {
       const stored = storedToken(record.user, kind);
       if (
         isAddressOf(record.user, type, kind, address) &&
-        matchesStoredHash(hash, stored) &&
-        isFresh(context, record.user, kind)
+        stored &&
+        matchesStoredToken(code, address, stored, context.settings.mailerOtpLength) &&
+        isFresh(context, record.user, kind) &&
+        (await isConsumed(transaction, record.user, kind, stored))
       ) {
-        return { record, kind, type: resolveType(type, kind), storedHash: stored ?? "" };
+        return { record, kind, type: resolveType(type, kind), storedHash: stored };
       }
     }
   }
@@ -79,7 +80,18 @@ export async function checkHash(
   if (type === "sms" || type === "phone_change") throw linkExpired();
   const [holder] = hash ? await transaction.run(lockUserByToken(hash, KINDS[type])) : [];
   if (!holder || !isFresh(context, holder.record.user, holder.kind)) throw linkExpired();
+  if (!(await isConsumed(transaction, holder.record.user, holder.kind, hash))) throw linkExpired();
   return { record: holder.record, kind: holder.kind, type: resolveType(type, holder.kind), storedHash: hash };
+}
+
+/** True for one of all who present the token; what follows may fail, and then it is as if nobody had. */
+async function isConsumed(
+  transaction: Executor,
+  user: UserRow,
+  kind: OneTimeTokenKind,
+  stored: string,
+): Promise<boolean> {
+  return (await transaction.run(consumeOneTimeToken(user.id, kind, stored))).length === 1;
 }
 
 function resolveType(type: VerifyType, kind: OneTimeTokenKind): PresentedToken["type"] {

@@ -26,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: "database", title: "Two statements in one transaction", script: "database.ts", needs: ["pgbench"] },
   { name: "rest", title: "REST through the gateway", script: "rest.ts", needs: ["pgbench"] },
   { name: "rest-neighbours", title: "REST for ten projects at once", script: "rest-neighbours.ts", needs: [] },
+  { name: "workers", title: "One and two serving processes", script: "workers.ts", needs: [] },
   { name: "rest-memory", title: "Memory of a large body", script: "rest-memory.ts", needs: [] },
   {
     name: "schema-cache",

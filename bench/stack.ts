@@ -18,8 +18,8 @@ export interface BenchmarkStack {
   stop(): Promise<void>;
 }
 
-/** Starts on free ports; resolves when the stack says that it is ready. */
-export async function startStack(): Promise<BenchmarkStack> {
+/** Starts on free ports; resolves when the stack says that it is ready. @param environment Besides folder and ports. */
+export async function startStack(environment: NodeJS.ProcessEnv = {}): Promise<BenchmarkStack> {
   const dataDir = mkdtempSync(join(tmpdir(), "supalove-bench-"));
   const child = spawn("npm", ["start"], {
     cwd: resolve(import.meta.dirname, ".."),
@@ -29,6 +29,7 @@ export async function startStack(): Promise<BenchmarkStack> {
       CONTROL_PLANE_PORT: "0",
       GATEWAY_PORT: "0",
       POSTGRES_PORT: "0",
+      ...environment,
     },
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,

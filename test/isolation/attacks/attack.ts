@@ -1,4 +1,6 @@
 /** What an attack is: somebody with a project of his own, or only its public key, does his worst for a while. */
+import { setMaxListeners } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { GraphqlClient } from "../../../compose/cli/graphql-client.ts";
 import type { CreatedProject } from "../../harness/standalone.ts";
@@ -52,6 +54,7 @@ export async function repeat(
   attempt: (until: AbortSignal) => Promise<string>,
 ): Promise<Outcomes> {
   const outcomes = new Outcomes();
+  setMaxListeners(0, until); // every attempt under way listens for the end
   const place = async () => {
     while (!until.aborted) {
       outcomes.add(await attempt(until).catch(describe));
@@ -104,16 +107,6 @@ export function aborted(signal: AbortSignal): Promise<string> {
   });
 }
 
-export function pause(ms: number, until: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    until.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        done();
-      },
-      { once: true },
-    );
-  });
+export async function pause(ms: number, until: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: until }).catch(() => {});
 }

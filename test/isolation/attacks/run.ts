@@ -9,8 +9,8 @@ import { CLUSTER_ATTACKS } from "./cluster.ts";
 import { EVENT_LOOP_ATTACKS } from "./event-loop.ts";
 import type { Summary } from "./neighbour.ts";
 
-const BEFORE_MS = 3_000;
-const ATTACK_MS = 7_000;
+const BEFORE_MS = 2_000;
+const ATTACK_MS = 6_000;
 const GOAL_P99_MS = 100;
 const GOAL_WORST_MS = 200;
 /** Whoever is kept from logging in or changing a setting is let in as soon as the attack has been seen. */

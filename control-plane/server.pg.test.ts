@@ -121,6 +121,15 @@ describe("documents", () => {
     expect(answer.status).toBe(400);
   });
 
+  test.each([
+    ["variables", "query=%7B__typename%7D&variables=%7B"],
+    ["extensions", "query=%7B__typename%7D&extensions=%5B"],
+  ])("with %s that are no JSON are the client's mistake", async (_name, query) => {
+    const response = await fetch(`${plane.url}/graphql?${query}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: "BAD_REQUEST" } }] });
+  });
+
   test("that change something are not taken by GET", async () => {
     const url = `${plane.url}/graphql?query=${encodeURIComponent("mutation { signOut }")}`;
     expect((await fetch(url, { headers: owner.session })).status).toBe(405);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import { HeldBytes } from "../held-bytes.ts";
 import { DatabaseError, type ProjectDatabase, type Statement, type Transaction } from "./database.ts";
 import {
   createProjectDatabases,
@@ -168,6 +169,30 @@ describe("a pipeline", () => {
     const [result] = await open().pipeline([sql("select n, repeat('x', n % 50) from generate_series(1, 100000) n")]);
     expect(result?.rowCount).toBe(100_000);
     expect(result?.rows[99_998]).toEqual(["99999", "x".repeat(49)]);
+  });
+
+  test("keeps the beginning of a long error", async () => {
+    const raise = sql("do $$ begin raise exception '%', repeat('ü', 3000000) using hint = 'short'; end $$");
+    const error = await open()
+      .pipeline([raise])
+      .catch((reason: unknown) => reason as DatabaseError);
+    expect(error).toMatchObject({ code: "P0001", hint: "short" });
+    expect((error as DatabaseError).message).toMatch(/^ü+…$/);
+    expect(Buffer.byteLength((error as DatabaseError).message)).toBeLessThan(65 * 1024);
+  });
+
+  test("counts large answers as held by the project until it has them, and refuses above its share", async () => {
+    const heldBytes = new HeldBytes(10_000_000);
+    const database = open({ heldBytes });
+    const large = [sql("select repeat('x', 4000000)")];
+    await expect(database.pipeline(large)).resolves.toHaveLength(1);
+    expect(heldBytes.total).toBe(0);
+    heldBytes.take(database.projectRef, 3_000_000);
+    for (const statement of [large, [sql("select repeat('x', 1000) from generate_series(1, 4000)")]]) {
+      await expect(database.pipeline(statement)).rejects.toMatchObject({ code: "53200" });
+    }
+    await expect(database.pipeline([sql("select 1")])).resolves.toHaveLength(1);
+    expect(heldBytes.total).toBe(3_000_000);
   });
 
   test("refuses an answer above the limit, whether one value or many rows, and goes on", async () => {

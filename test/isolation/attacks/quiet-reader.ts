@@ -1,6 +1,6 @@
 /** A quiet project beside the hostile one: asks all the time and notes how long it waits. */
 
-export interface NeighbourReport {
+export interface ReaderReport {
   readonly answers: number;
   /** Answers other than 200. */
   readonly failures: number;
@@ -10,9 +10,9 @@ export interface NeighbourReport {
   readonly worstMs: number;
 }
 
-export interface Neighbour {
+export interface QuietReader {
   /** What happened since the last report, or since the start. */
-  report(): NeighbourReport;
+  report(): ReaderReport;
   /** Resolves when its last request is over. */
   stop(): Promise<void>;
 }
@@ -20,7 +20,7 @@ export interface Neighbour {
 const PAUSE_MS = 50;
 
 /** @param url What it asks with GET; each request must be answered with 200. */
-export function startNeighbour(url: string, headers: Readonly<Record<string, string>>): Neighbour {
+export function startReader(url: string, headers: Readonly<Record<string, string>>): QuietReader {
   let waits: number[] = [];
   let failures = 0;
   let isOver = false;

@@ -18,13 +18,13 @@ test("every problem is reported at once, without the values", () => {
 test("what an operator may choose for the control plane is passed on", () => {
   const { controlPlane } = parseEnvironment({
     SUPALOVE_SECURE_COOKIES: "true",
-    SUPALOVE_TRUSTED_PROXY_HOPS: "1",
+    SUPALOVE_TRUSTED_PROXIES: "10.0.0.0/8, ::1",
     SUPALOVE_OPEN_SIGNUP: "true",
     SUPALOVE_DASHBOARD_ORIGINS: "https://dashboard.example.com",
   });
   expect(controlPlane).toMatchObject({
     secureCookies: true,
-    trustedProxyHops: 1,
+    trustedProxies: ["10.0.0.0/8", "::1"],
     openSignUp: true,
     dashboardOrigins: ["https://dashboard.example.com"],
   });

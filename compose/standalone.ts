@@ -116,6 +116,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
         gatewayPort,
         publicGatewayUrl,
         baseDomains: [environment.baseDomain],
+        trustedProxies: environment.controlPlane.trustedProxies ?? [],
         maxima: environment.maxima,
         maxDatabaseConnections: Math.max(1, Math.floor(MAX_PROJECT_CONNECTIONS / slots.length)),
         logLevel: environment.logLevel,

@@ -3,7 +3,7 @@ import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CLIENT_HEADER } from "./accounts/same-origin.ts";
-import { addressBlockOf, clientAddressOf } from "./client/client-address.ts";
+import { addressBlockOf, believedChain, type TrustedHops } from "./client/client-address.ts";
 import type { DashboardPages } from "./dashboard/pages.ts";
 import type { GraphqlHandler, RequestScope } from "./graphql-handler.ts";
 import type { Logger } from "./logger.ts";
@@ -17,8 +17,8 @@ export interface HttpServerOptions {
   readonly dashboard: DashboardPages | null;
   /** Other origins whose pages may use the API with cookies, such as `http://localhost:5173`. */
   readonly dashboardOrigins: readonly string[];
-  /** How many proxies stand in front and append to X-Forwarded-For. */
-  readonly trustedProxyHops: number;
+  /** Proxies in front, whose X-Forwarded-For is believed. */
+  readonly trustedProxies: TrustedHops;
   /** What readers of /metrics send as a bearer token; null: only this machine itself may read them. */
   readonly metricsToken: string | null;
   /** Whether requests can be served: the database answers and events arrive. Never throws. */
@@ -136,14 +136,11 @@ function routeOf({ url = "/" }: IncomingMessage): Route {
   return ROUTES.includes(path) ? (path as Route) : "other";
 }
 
-function scopeOf(request: IncomingMessage, { logger, trustedProxyHops }: HttpServerOptions): RequestScope {
+function scopeOf(request: IncomingMessage, { logger, trustedProxies }: HttpServerOptions): RequestScope {
   const given = request.headers["x-request-id"];
   const requestId = typeof given === "string" && /^[\w-]{8,64}$/.test(given) ? given : randomUUID();
-  const clientAddress = clientAddressOf(
-    request.socket.remoteAddress ?? "",
-    request.headers["x-forwarded-for"],
-    trustedProxyHops,
-  );
+  const { remoteAddress = "" } = request.socket;
+  const [clientAddress] = believedChain(trustedProxies, remoteAddress, request.headers["x-forwarded-for"]);
   return {
     requestId,
     clientAddress,
@@ -155,10 +152,11 @@ function scopeOf(request: IncomingMessage, { logger, trustedProxyHops }: HttpSer
 /** Fields, traffic and failures of everybody: nothing for strangers. Behind a proxy everybody comes from this machine. */
 function mayReadMetrics(
   { headers, socket }: IncomingMessage,
-  { metricsToken, trustedProxyHops }: HttpServerOptions,
+  { metricsToken, trustedProxies }: HttpServerOptions,
 ): boolean {
   if (metricsToken !== null) return isSame(headers.authorization ?? "", `Bearer ${metricsToken}`);
-  if (trustedProxyHops > 0 || headers["x-forwarded-for"] !== undefined || headers.forwarded !== undefined) return false;
+  if (!trustedProxies.isEmpty || headers["x-forwarded-for"] !== undefined || headers.forwarded !== undefined)
+    return false;
   return /^(::ffff:)?127\.|^::1$/.test(socket.remoteAddress ?? "");
 }
 

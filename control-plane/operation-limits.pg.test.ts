@@ -13,7 +13,10 @@ const PATIENCE = { timeout: 20_000, interval: 50 };
 let plane: TestControlPlane;
 
 beforeAll(async () => {
-  plane = await createTestControlPlane(inject("clusterUrl"), { maxDatabaseConnections: 24, trustedProxyHops: 1 });
+  plane = await createTestControlPlane(inject("clusterUrl"), {
+    maxDatabaseConnections: 24,
+    trustedProxies: ["127.0.0.1", "::1"],
+  });
 });
 afterAll(() => plane[Symbol.asyncDispose]());
 

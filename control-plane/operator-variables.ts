@@ -4,6 +4,7 @@
  */
 import { Resolver } from "node:dns";
 import { z } from "zod";
+import { TRUSTED_PROXIES } from "./client/environment-variables.ts";
 import { LIMIT_VARIABLES, maximaOf } from "./client/maxima.ts";
 import type { ControlPlaneOptions } from "./server.ts";
 
@@ -35,13 +36,7 @@ export const OPERATOR_VARIABLES = {
   SUPALOVE_DASHBOARD_ORIGINS: originList
     .default([])
     .describe("Further origins whose pages may use the API with cookies, separated by commas."),
-  SUPALOVE_TRUSTED_PROXY_HOPS: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(10)
-    .default(0)
-    .describe("Proxies in front of the control plane that append to X-Forwarded-For."),
+  SUPALOVE_TRUSTED_PROXIES: TRUSTED_PROXIES,
   SUPALOVE_SECURE_COOKIES: flag
     .default(false)
     .describe("true where the dashboard is reached by https: session cookies carry Secure."),
@@ -82,7 +77,7 @@ export const OPERATOR_VARIABLES = {
 export type OperatorOptions = Pick<
   ControlPlaneOptions,
   | "dashboardOrigins"
-  | "trustedProxyHops"
+  | "trustedProxies"
   | "secureCookies"
   | "openSignUp"
   | "maxOrganizationsPerAccount"
@@ -95,7 +90,7 @@ export type OperatorOptions = Pick<
 export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VARIABLES>>): OperatorOptions {
   return {
     dashboardOrigins: values.SUPALOVE_DASHBOARD_ORIGINS,
-    trustedProxyHops: values.SUPALOVE_TRUSTED_PROXY_HOPS,
+    trustedProxies: values.SUPALOVE_TRUSTED_PROXIES,
     secureCookies: values.SUPALOVE_SECURE_COOKIES,
     openSignUp: values.SUPALOVE_OPEN_SIGNUP,
     maxOrganizationsPerAccount: values.SUPALOVE_MAX_ORGANIZATIONS_PER_ACCOUNT,

@@ -38,14 +38,17 @@ describe("the HTTP side", () => {
   });
 
   test("tells what it counts to this machine alone, and not to what a proxy on it passes on", async () => {
-    const { url } = await plane.startAnother({ trustedProxyHops: 1 });
+    const { url } = await plane.startAnother({ trustedProxies: ["127.0.0.1", "::1"] });
     expect((await fetch(`${url}/metrics`)).status).toBe(403);
     for (const header of ["x-forwarded-for", "forwarded"])
       expect((await fetch(`${plane.url}/metrics`, { headers: { [header]: "127.0.0.1" } })).status).toBe(403);
   });
 
   test("tells what it counts to whoever has the token where there is one", async () => {
-    const { url } = await plane.startAnother({ trustedProxyHops: 1, metricsToken: "0123456789abcdef" });
+    const { url } = await plane.startAnother({
+      trustedProxies: ["127.0.0.1", "::1"],
+      metricsToken: "0123456789abcdef",
+    });
     const ask = (headers: Record<string, string>) => fetch(`${url}/metrics`, { headers });
     expect((await ask({})).status).toBe(401);
     expect((await ask({ authorization: "Bearer 0123456789abcdeX" })).status).toBe(401);

@@ -1,7 +1,9 @@
 /** One control-plane instance: everything it needs comes in as options, everything it opened is closed by close(). */
+
 import type { Registry } from "prom-client";
 import { createPasswordHashing } from "./accounts/password-hashing.ts";
 import { createSignInLimits } from "./accounts/sign-in-limits.ts";
+import { TrustedHops } from "./client/client-address.ts";
 import type { Maxima } from "./client/maxima.ts";
 import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connections.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
@@ -50,7 +52,8 @@ export interface ControlPlaneOptions {
   readonly dashboardOrigins?: readonly string[];
   /** Whether the dashboard is served, and built first when its sources have changed. */
   readonly servesDashboard?: boolean;
-  readonly trustedProxyHops?: number;
+  /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed; none when left out. */
+  readonly trustedProxies?: readonly string[];
   /** Bearer token for /metrics; without one only this machine may read them. */
   readonly metricsToken?: string | undefined;
   /** The server of `databaseUrl` as a cluster for projects; null when projects only go to registered clusters. */
@@ -142,7 +145,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     metrics,
     logger,
     dashboardOrigins,
-    trustedProxyHops: options.trustedProxyHops ?? 0,
+    trustedProxies: new TrustedHops(options.trustedProxies ?? []),
     metricsToken: options.metricsToken ?? null,
     isReady: () => isReady(services, events),
   });

@@ -1,7 +1,8 @@
 /** What the gateway answers on its own behalf: health, readiness, metrics. */
+
+import type { TrustedHops } from "../control-plane/client/client-address.ts";
 import type { GatewayConfigs } from "./configs.ts";
 import type { Exchange } from "./exchange.ts";
-import type { TrustedHops } from "./forwarded.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { mergeMetrics, type Peers } from "./peers.ts";
 

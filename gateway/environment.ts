@@ -1,8 +1,7 @@
 /** The environment of a gateway that runs as its own process: one object, every problem reported in one go. */
 import { z } from "zod";
-import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { addressRanges, parseVariables, TRUSTED_PROXIES } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, LIMIT_VARIABLES } from "../control-plane/client/maxima.ts";
-import { TrustedHops } from "./forwarded.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const list = z.string().transform((text) =>
@@ -11,7 +10,6 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ""),
 );
-const ranges = list.refine(areRanges, { error: "must be addresses or CIDR ranges, separated by commas" });
 
 export const ENVIRONMENT = z.object({
   SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
@@ -36,10 +34,8 @@ export const ENVIRONMENT = z.object({
     .describe("Base URL by which people reach the gateway."),
   SUPALOVE_BASE_DOMAIN: list.default(["localhost"]).describe("Projects are also reached as <ref>.<base domain>."),
   SUPALOVE_GATEWAY_HOSTS: list.default([]).describe("Further host names of the gateway itself, separated by commas."),
-  SUPALOVE_TRUSTED_PROXIES: ranges
-    .default([])
-    .describe("Addresses or CIDR ranges of proxies whose X-Forwarded-* headers are believed."),
-  SUPALOVE_METRICS_READERS: ranges
+  SUPALOVE_TRUSTED_PROXIES: TRUSTED_PROXIES,
+  SUPALOVE_METRICS_READERS: addressRanges
     .default(["127.0.0.0/8", "::1"])
     .describe("Addresses or CIDR ranges of clients that may read /metrics."),
   SUPALOVE_TLS_DIRECTORY: z
@@ -66,13 +62,4 @@ export type Environment = z.output<typeof ENVIRONMENT>;
 /** @throws {EnvironmentError} */
 export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
   return parseVariables(ENVIRONMENT, variables);
-}
-
-function areRanges(texts: readonly string[]): boolean {
-  try {
-    new TrustedHops(texts);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { addressText, readForwarded, TrustedHops } from "./forwarded.ts";
+import { TrustedHops } from "../control-plane/client/client-address.ts";
+import { addressText, readForwarded } from "./forwarded.ts";
 
 const sent = { host: "gateway", forwardedFor: "", forwardedProto: "", forwardedHost: "" };
 
@@ -40,7 +41,7 @@ describe("readForwarded", () => {
     const headers = { ...sent, forwardedFor: "6.6.6.6, [2001:db8::7]:443, fd00::2, ::ffff:10.0.0.9" };
     expect(readForwarded(hops, "fd00::1", false, headers)).toMatchObject({
       clientAddress: "2001:db8::7",
-      forwardedFor: "2001:db8::7, fd00::2, ::ffff:10.0.0.9, fd00::1",
+      forwardedFor: "2001:db8::7, fd00::2, 10.0.0.9, fd00::1",
     });
     // An address that no proxy writes must do no harm.
     const zoned = { ...sent, forwardedFor: "fd00::1%eth0, fd00::2%eth0" };
@@ -51,10 +52,6 @@ describe("readForwarded", () => {
     const headers = { ...sent, forwardedFor: "1.2.3.4, <script>" };
     expect(readForwarded(new TrustedHops(["10.0.0.1"]), "10.0.0.1", false, headers).clientAddress).toBe("10.0.0.1");
   });
-});
-
-test.each(["nonsense", "10.0.0.0/x"])("%s is no range", (range) => {
-  expect(() => new TrustedHops([range])).toThrow(TypeError);
 });
 
 test("addresses are written in their short form", () => {

@@ -1,5 +1,6 @@
 /** The gateway: one port for every project. */
 import { setTimeout as delay } from "node:timers/promises";
+import { TrustedHops } from "../control-plane/client/client-address.ts";
 import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { DEFAULT_MAXIMA, type Maxima } from "../control-plane/client/maxima.ts";
 import { HeldBytes } from "../data-plane/held-bytes.ts";
@@ -14,7 +15,7 @@ import type { GatewayConfigs } from "./configs.ts";
 import { Deadlines } from "./deadlines.ts";
 import { createGatewayEndpoint } from "./endpoints.ts";
 import { Exchange, openChannel } from "./exchange.ts";
-import { addressText, readForwarded, TrustedHops } from "./forwarded.ts";
+import { addressText, readForwarded } from "./forwarded.ts";
 import { createHttpUpstreams } from "./http-upstream.ts";
 import { type Generation, Listener } from "./listener.ts";
 import { createLocalUpstream } from "./local-upstream.ts";

@@ -17,6 +17,8 @@ export interface WorkerSettings {
   readonly gatewayPort: number;
   readonly publicGatewayUrl: string;
   readonly baseDomains: readonly string[];
+  /** Addresses or CIDR ranges of proxies whose X-Forwarded-* headers are believed. */
+  readonly trustedProxies: readonly string[];
   /** No project gets more, whatever its settings say; what is held in memory is shared out between the slots. */
   readonly maxima: Maxima;
   /** Connections to project databases that this process may hold. */

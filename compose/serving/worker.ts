@@ -106,6 +106,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
     ...(peers && { peers, serviceToken: settings.peerToken }),
     publicUrl: settings.publicGatewayUrl,
     baseDomains: settings.baseDomains,
+    trustedHops: settings.trustedProxies,
     maxima,
     heldBytes,
     sharePort: true,

@@ -1,17 +1,26 @@
 import { expect, test } from "vitest";
-import { addressBlockOf, clientAddressOf } from "./client-address.ts";
+import { addressBlockOf, believedChain, TrustedHops } from "./client-address.ts";
+
+const FORWARDED = "192.0.2.66, 203.0.113.9, 198.51.100.7";
 
 test.each([
-  ["without a trusted proxy the header is not read", 0, "10.0.0.1"],
-  ["one trusted proxy: the address it appended", 1, "198.51.100.7"],
-  ["two trusted proxies", 2, "203.0.113.9"],
-  ["more trust than entries ends at the first entry", 9, "192.0.2.66"],
-])("%s", (_name, hops, expected) => {
-  expect(clientAddressOf("10.0.0.1", "192.0.2.66, 203.0.113.9, 198.51.100.7", hops)).toBe(expected);
+  ["without a hop of ours the header is not read", [], "10.0.0.1"],
+  ["nor from a peer that is none of ours", ["10.9.9.9"], "10.0.0.1"],
+  ["one hop: the address that it was reached from", ["10.0.0.1"], "198.51.100.7"],
+  ["two hops", ["10.0.0.0/8", "198.51.100.0/24"], "203.0.113.9"],
+  ["more trust than entries ends at the first entry", ["0.0.0.0/0"], "192.0.2.66"],
+])("%s", (_name, ranges, expected) => {
+  expect(believedChain(new TrustedHops(ranges), "10.0.0.1", FORWARDED)[0]).toBe(expected);
 });
 
-test("an IPv4 address is written as one", () => {
-  expect(clientAddressOf("::ffff:127.0.0.1", undefined, 0)).toBe("127.0.0.1");
+test("an IPv4 address is written as one, and known as a hop, also when it came over IPv6", () => {
+  expect(believedChain(new TrustedHops([]), "::ffff:127.0.0.1", undefined)).toEqual(["127.0.0.1"]);
+  const hops = new TrustedHops(["127.0.0.1"]);
+  expect(believedChain(hops, "::ffff:127.0.0.1", "::ffff:192.0.2.1")).toEqual(["192.0.2.1", "127.0.0.1"]);
+});
+
+test.each(["nonsense", "10.0.0.0/x"])("%s is no range", (range) => {
+  expect(() => new TrustedHops([range])).toThrow(TypeError);
 });
 
 test.each([

@@ -1,18 +1,65 @@
-/** Who a request comes from, as far as an address tells. */
-import { isIPv6 } from "node:net";
+/**
+ * Who a request comes from, as far as an address tells: the one module by which control plane and gateway know their
+ * clients. Services take the gateway's word.
+ */
+import { BlockList, isIP, isIPv6 } from "node:net";
+
+/** Addresses of proxies of ours, whose X-Forwarded-* headers are believed. */
+export class TrustedHops {
+  readonly #list = new BlockList();
+  readonly isEmpty: boolean;
+
+  /** @param ranges Addresses or CIDR ranges. @throws {TypeError} for anything else. */
+  constructor(ranges: readonly string[]) {
+    this.isEmpty = ranges.length === 0;
+    for (const range of ranges) {
+      const [address = "", bits] = range.split("/");
+      const family = isIP(address);
+      const prefix = bits === undefined ? (family === 4 ? 32 : 128) : Number(bits);
+      if (family === 0 || !Number.isInteger(prefix)) throw new TypeError(`not an address or CIDR range: ${range}`);
+      this.#list.addSubnet(address, prefix, family === 4 ? "ipv4" : "ipv6");
+    }
+  }
+
+  has(address: string): boolean {
+    if (this.isEmpty) return false;
+    const plain = unmapped(address);
+    const family = isIP(plain);
+    return family !== 0 && this.#list.check(plain, family === 4 ? "ipv4" : "ipv6");
+  }
+}
 
 /**
- * The address that the outermost trusted proxy saw. Each proxy appends the address it was reached from, so what a
- * client has written into the header itself stands further left and is never read. Pure.
+ * From the client to the peer that is connected to us, as far as hops of ours have told. Each appends the address that it
+ * was reached from, so what a client has written into the header itself stands further left and is never read.
+ * @param forwardedFor X-Forwarded-For as it was sent; of a peer that is none of ours it is not read at all.
+ * @returns At least the peer; the first is the client.
  */
-export function clientAddressOf(
-  socketAddress: string,
+export function believedChain(
+  hops: TrustedHops,
+  peer: string,
   forwardedFor: string | readonly string[] | undefined,
-  trustedProxyHops: number,
-): string {
-  const forwarded = [forwardedFor ?? []].flat().join(",").split(",");
-  const chain = [...forwarded.map((address) => address.trim()).filter((address) => address !== ""), socketAddress];
-  const address = chain[Math.max(0, chain.length - 1 - trustedProxyHops)] ?? socketAddress;
+): readonly [client: string, ...hops: string[]] {
+  const believed: [string, ...string[]] = [unmapped(peer)];
+  if (hops.isEmpty) return believed;
+  const chain = [forwardedFor ?? []].flat().join(",").split(",");
+  while (chain.length > 0 && hops.has(believed[0])) {
+    const next = unmapped(stripPort((chain.pop() ?? "").trim()));
+    if (isIP(next) === 0) break;
+    believed.unshift(next);
+  }
+  return believed;
+}
+
+/** `1.2.3.4:5` and `[::1]:5` as some proxies write them. */
+function stripPort(address: string): string {
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(address);
+  if (bracketed) return bracketed[1] as string;
+  return /^\d+\.\d+\.\d+\.\d+:\d+$/.test(address) ? address.slice(0, address.indexOf(":")) : address;
+}
+
+/** An IPv4 address that came over an IPv6 socket, as IPv4. */
+function unmapped(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
 }
 

@@ -1,8 +1,34 @@
 /** How every process reads its environment: one zod object, every problem reported in one go. */
 import { z } from "zod";
+import { TrustedHops } from "./client-address.ts";
 
 /** Variables that cannot be used; the message lists each with what is wrong, never its value. */
 export class EnvironmentError extends Error {}
+
+/** Addresses or CIDR ranges, separated by commas. */
+export const addressRanges = z
+  .string()
+  .transform((text) =>
+    text
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+  )
+  .refine(areRanges, { error: "must be addresses or CIDR ranges, separated by commas" });
+
+/** The same for every process that listens: without it a proxy in front is taken for the one client of all. */
+export const TRUSTED_PROXIES = addressRanges
+  .default([])
+  .describe("Addresses or CIDR ranges of proxies whose X-Forwarded-* headers are believed.");
+
+function areRanges(texts: readonly string[]): boolean {
+  try {
+    new TrustedHops(texts);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** An empty variable counts as unset. @throws {EnvironmentError} */
 export function parseVariables<Schema extends z.ZodType>(

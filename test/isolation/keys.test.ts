@@ -19,7 +19,7 @@ let api: GraphqlClient;
 let project: CreatedProject;
 
 beforeAll(async () => {
-  stack = await startStack(dataDir, { SUPALOVE_LOG_LEVEL: "debug" });
+  stack = await startStack(dataDir, { SUPALOVE_LOG_LEVEL: "debug", SUPALOVE_TRUSTED_PROXIES: "127.0.0.1,::1" });
   const { controlPlaneUrl } = JSON.parse((await supalove(dataDir, ["status", "--json"])).stdout);
   api = createGraphqlClient(controlPlaneUrl, findOwnerToken(dataDir) ?? "");
   project = await createProject(dataDir, "keys");
@@ -95,6 +95,13 @@ test("a role's JWT that stands for an opaque key is seen by no function of the p
 test("what the client itself has sent is seen as it was sent", async () => {
   const { data } = await createClient(project.url, project.anonKey).rpc("seen");
   expect(data.headers).toMatchObject({ apikey: project.anonKey, authorization: `Bearer ${project.anonKey}` });
+});
+
+test("a client's address is the one that a proxy of ours was reached from, whatever the client has written", async () => {
+  const seen = await fetch(`${project.url}/rest/v1/rpc/seen`, {
+    headers: { apikey: project.anonKey, "x-forwarded-for": "6.6.6.6, 192.0.2.9" },
+  });
+  expect((await seen.json()).headers["x-forwarded-for"]).toMatch(/^192\.0\.2\.9, (?:127\.0\.0\.1|::1)$/);
 });
 
 test("a revoked key opens nothing, in no spelling, in no place and at no service", async () => {

@@ -5,6 +5,8 @@ import { z } from "zod";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, type Maxima, maximaOf, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { OPERATOR_VARIABLES, type OperatorOptions, operatorOptions } from "../control-plane/operator-variables.ts";
+import type { S3StoreOptions } from "../data-plane/storage/backend/storage-options.ts";
+import { STORAGE_VARIABLES, s3StoreOptions } from "../data-plane/storage/environment.ts";
 
 const port = z.coerce.number().int().min(0).max(65535);
 
@@ -13,7 +15,7 @@ export const ENVIRONMENT = z.object({
     .string()
     .min(1)
     .default(".supalove")
-    .describe("Folder of the standalone stack: PostgreSQL's data, keys, the owner's token."),
+    .describe("Folder of the standalone stack: PostgreSQL's data, objects of storage, keys, the owner's token."),
   SUPALOVE_HOST: z
     .string()
     .min(1)
@@ -49,6 +51,7 @@ export const ENVIRONMENT = z.object({
   ...OPERATOR_VARIABLES,
   ...HELD_VARIABLES,
   ...SERVICE_VARIABLES,
+  ...STORAGE_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("warn")
@@ -74,6 +77,8 @@ export interface Environment {
   readonly controlPlane: OperatorOptions;
   /** No project gets more, whatever its settings say. */
   readonly maxima: Maxima;
+  /** Null: objects lie in the data folder. */
+  readonly s3Store: S3StoreOptions | null;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly controlPlaneUrl: string | undefined;
   readonly token: string | undefined;
@@ -95,6 +100,7 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     workers: values.SUPALOVE_WORKERS ?? Math.max(1, Math.min(8, Math.floor(availableParallelism() / 2))),
     controlPlane: operatorOptions(values),
     maxima: maximaOf(values),
+    s3Store: s3StoreOptions(values),
     logLevel: values.SUPALOVE_LOG_LEVEL,
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
     token: values.SUPALOVE_TOKEN,

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { createAccessToken } from "../control-plane/accounts/access-tokens.ts";
 import { ensureInstanceOwner, findInstanceOwnerId } from "../control-plane/accounts/instance-owner.ts";
 import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
@@ -119,6 +120,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
         trustedProxies: environment.controlPlane.trustedProxies ?? [],
         maxima: environment.maxima,
         maxDatabaseConnections: Math.max(1, Math.floor(MAX_PROJECT_CONNECTIONS / slots.length)),
+        storage: { directory: join(environment.dataDir, "storage"), s3: environment.s3Store },
         logLevel: environment.logLevel,
       }),
       drainMs: DRAIN_MS,

@@ -4,6 +4,7 @@ import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { parseVariables } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, LIMIT_VARIABLES, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { RUNNABLE_SERVICES } from "./running-services.ts";
+import { STORAGE_VARIABLES } from "./storage/environment.ts";
 
 const services = z.string({ error: `is needed: ${RUNNABLE_SERVICES.join(", ")}` }).transform((text, context) => {
   const names = text.split(",").map((name) => name.trim());
@@ -43,6 +44,12 @@ export const ENVIRONMENT = z.object({
   ...LIMIT_VARIABLES,
   ...HELD_VARIABLES,
   ...SERVICE_VARIABLES,
+  SUPALOVE_STORAGE_DIRECTORY: z
+    .string()
+    .min(1)
+    .default(".supalove/storage")
+    .describe("Folder for the objects of storage, or for what is on its way to an S3 store."),
+  ...STORAGE_VARIABLES,
   SUPALOVE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")

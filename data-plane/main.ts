@@ -9,6 +9,7 @@ import { HeldBytes } from "./held-bytes.ts";
 import { createHttpHost } from "./http-host.ts";
 import { watchConfigs } from "./metrics.ts";
 import { startServices } from "./running-services.ts";
+import { s3StoreOptions } from "./storage/environment.ts";
 
 await startProcess(() => start(parseEnvironment(process.env)));
 
@@ -29,6 +30,7 @@ async function start(environment: Environment): Promise<void> {
   const services = await startServices({
     services: environment.SUPALOVE_SERVICES,
     maxDatabaseConnections: environment.SUPALOVE_MAX_DATABASE_CONNECTIONS,
+    storage: { directory: environment.SUPALOVE_STORAGE_DIRECTORY, s3: s3StoreOptions(environment) },
     configs,
     registry,
     logger,

@@ -14,6 +14,7 @@ import { createLocalServices, type LocalServices, type ProbedService } from "./l
 import { watchDatabases, watchRealtime, watchRest } from "./metrics.ts";
 import type { Service } from "./service.ts";
 import type { SocketService } from "./socket-service.ts";
+import type { StorageOptions } from "./storage/backend/storage-options.ts";
 import { WorkerPool } from "./work/worker-pool.ts";
 
 export interface RunningServices {
@@ -25,6 +26,7 @@ export interface RunningServices {
 /** What a service is built from. One that keeps something per project asks `configs` for changes itself. */
 export interface ServiceParts {
   readonly databases: ProjectDatabases;
+  readonly storage: StorageOptions;
   readonly configs: ConfigCache<"service">;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -61,6 +63,12 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
     watchRealtime(registry, realtime);
     return realtime;
   },
+  async storage({ databases, storage, configs, logger }) {
+    const { createStorageService } = await import("./storage/service.ts");
+    const { openBackend } = await import("./storage/backend/open-backend.ts");
+    const snapshotOf = (ref: string) => configs.get(ref);
+    return createStorageService({ ...(await openBackend(storage)), databases, snapshotOf, logger, now: Date.now });
+  },
 };
 
 const LOOK = { text: "/* probeService */ select 1", values: [], prepare: true };
@@ -75,6 +83,8 @@ export const RUNNABLE_SERVICES = Object.keys(STARTERS) as readonly ServiceName[]
 export async function startServices(options: {
   readonly services: readonly ServiceName[];
   readonly maxDatabaseConnections: number;
+  /** Where the bytes of objects lie. */
+  readonly storage: StorageOptions;
   readonly configs: ConfigCache<"service">;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -82,7 +92,7 @@ export async function startServices(options: {
   /** Shared with the gateway when it runs in the same process. */
   readonly heldBytes: HeldBytes;
 }): Promise<RunningServices> {
-  const { configs, registry, logger, maxima, heldBytes } = options;
+  const { storage, configs, registry, logger, maxima, heldBytes } = options;
   const databases = createProjectDatabases({
     maxConnections: options.maxDatabaseConnections,
     maxResponseBytes: maxima.responseBytes,
@@ -117,7 +127,7 @@ export async function startServices(options: {
     for (const name of options.services) {
       const start = STARTERS[name];
       if (!start) throw new Error(`the service ${name} cannot run here`);
-      const service = await start({ databases, configs, registry, logger, maxima, heldBytes, workers });
+      const service = await start({ databases, storage, configs, registry, logger, maxima, heldBytes, workers });
       running.push(service);
       services[name] = {
         handle: service.handle,

@@ -9,7 +9,7 @@ test("each client library finds the fields that it reads", () => {
     error_code: "over_request_rate_limit",
     msg: "Request rate limit of the project reached",
   });
-  expect(body("body_too_large", "storage")).toMatchObject({ statusCode: "413", error: "body_too_large" });
+  expect(body("body_too_large", "storage")).toMatchObject({ statusCode: "413", error: "Payload too large" });
   expect(body("upstream_timeout", "rest")).toMatchObject({ code: "upstream_timeout", details: null, hint: null });
   expect(body("project_not_found", null)).toEqual({ code: "project_not_found", message: "Project not found" });
 });

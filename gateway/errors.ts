@@ -74,6 +74,12 @@ export function renderError(code: GatewayErrorCode, service: ServiceName | null)
 
 const rendered = new Map<string, RenderedError>();
 
+const STORAGE_TOO_LARGE = {
+  error: "Payload too large",
+  message: "The object exceeded the maximum allowed size",
+  code: "EntityTooLarge",
+};
+
 function shapeFor(
   service: ServiceName | null,
   code: GatewayErrorCode,
@@ -83,6 +89,8 @@ function shapeFor(
     case "auth":
       return { code: status, error_code: code, msg: message, message, ...(hint && { hint }) };
     case "storage":
+      // As the service itself says it of a bucket's limit.
+      if (code === "body_too_large") return { statusCode: String(status), ...STORAGE_TOO_LARGE };
       return { statusCode: String(status), error: code, message, ...(hint && { hint }) };
     case "rest":
       return { code, details: null, hint: hint ?? null, message };

@@ -10,6 +10,9 @@ describe("normalizePath", () => {
     ["/rest/v1/é", "/rest/v1/%C3%A9"],
     ["/re%73t/v1/%74odos%2Dx%7E", "/rest/v1/todos-x~"],
     ["/storage/v1/a%2541%20%3F", "/storage/v1/a%2541%20%3F"],
+    ["/storage/v1/object/b//a///x%7E%2D", "/storage/v1/object/b//a///x%7E%2D"],
+    ["/projects/abcdefghijklmnopqrst/storage/v1//s3/b//é", "/projects/abcdefghijklmnopqrst/storage/v1//s3/b//%C3%A9"],
+    ["//projects/abcdefghijklmnopqrst/storage/v1/object/b//a", "/projects/abcdefghijklmnopqrst/storage/v1/object/b/a"],
   ])("%s becomes %s", (path, expected) => {
     expect(normalizePath(path)).toBe(expected);
   });
@@ -27,6 +30,9 @@ describe("normalizePath", () => {
     "/rest/v1/.%2e",
     "/rest/v1/..",
     "/rest//../v1",
+    "/storage/v1/object/b//..//x",
+    "/storage/v1/object/b/%2e%2e/x",
+    "/storage/v1/object/b%2f..%2fx",
     "/rest\\v1",
     "/rest/v1/todos#x",
     "rest/v1",

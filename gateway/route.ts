@@ -35,16 +35,20 @@ const FORBIDDEN_ESCAPE = /%(?:2f|5c|[01][0-9a-f]|7f|(?![0-9a-f]{2}))/i;
 /** Letters, digits and `-._~`: an escape of them is another spelling of the same path (RFC 3986, 6.2.2.2). */
 const ESCAPED_UNRESERVED = /%(?:2[de]|3\d|[46][1-9a-f]|5[\daf]|7[\dae])/gi;
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+/** Paths of storage hold object keys and are signed over by S3 clients: they stay as the client wrote them. */
+const STORAGE_PATH = /^(?:\/projects\/[a-z]{20})?\/storage\/v1\//;
 
 /**
- * Merges repeated slashes, decodes needless escapes and encodes characters outside of ASCII. Everything by which two parsers of one path could
- * come to different routes is refused: encoded separators, dot segments, backslashes, controls, fragments.
+ * Merges repeated slashes, decodes needless escapes and encodes characters outside of ASCII; below storage's prefix it only
+ * does the latter, for there a doubled slash is part of a key. Everything by which two parsers of one path could come to
+ * different routes is refused: encoded separators, dot segments, backslashes, controls, fragments.
  * @returns Null when the path is refused.
  */
 export function normalizePath(path: string): string | null {
   if (path.charCodeAt(0) !== 47 /* / */) return null;
   if (!NEEDS_CARE.test(path)) return path;
   if (FORBIDDEN_ESCAPE.test(path) || /[\\#\0-\x20\x7f]/.test(path)) return null;
+  if (STORAGE_PATH.test(path)) return DOT_SEGMENT.test(path) ? null : encodeNonAscii(path);
   const decoded = path.replace(ESCAPED_UNRESERVED, decodeURIComponent);
   const merged = decoded.replace(/\/{2,}/g, "/");
   if (DOT_SEGMENT.test(merged)) return null;

@@ -141,6 +141,7 @@ export function serviceSnapshotOf(world: World): ServiceSnapshot {
     storage: {} as ServiceSnapshot["storage"],
     realtime: {} as ServiceSnapshot["realtime"],
     replication: null,
+    s3AccessKeys: [],
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the primary process and its serving processes tell each other over the channel between them. */
 import type { Maxima } from "../../control-plane/client/maxima.ts";
 import type { LogLevel } from "../../control-plane/logger.ts";
+import type { StorageOptions } from "../../data-plane/storage/backend/storage-options.ts";
 
 /** All that a serving process is told; it reads no environment of its own. Passed over the channel: it holds secrets. */
 export interface WorkerSettings {
@@ -23,6 +24,8 @@ export interface WorkerSettings {
   readonly maxima: Maxima;
   /** Connections to project databases that this process may hold. */
   readonly maxDatabaseConnections: number;
+  /** Where the bytes of objects lie. */
+  readonly storage: StorageOptions;
   readonly logLevel: LogLevel;
 }
 

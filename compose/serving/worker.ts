@@ -81,6 +81,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
   const services = await startServices({
     services: RUNNABLE_SERVICES,
     maxDatabaseConnections: settings.maxDatabaseConnections,
+    storage: settings.storage,
     configs: serviceConfigs,
     registry: metrics.registry,
     logger,

@@ -172,6 +172,21 @@ export interface AuthSettings {
 
 export interface StorageSettings {
   readonly fileSizeLimitBytes: number;
+  /** All objects of the project together. */
+  readonly totalBytesLimit: number;
+  /** Media types of which all buckets allow only these; empty allows all. As a bucket's `allowed_mime_types`. */
+  readonly allowedMimeTypes: readonly string[];
+  readonly imageTransformationEnabled: boolean;
+  readonly s3ProtocolEnabled: boolean;
+  /** How long the bytes of deleted and replaced objects are kept, so that a backup can read them. */
+  readonly trashSeconds: number;
+}
+
+/** An access key of the S3 endpoint. */
+export interface S3AccessKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly role: "service_role";
 }
 
 /** Limits of Supabase Realtime that a project may change, camel-cased from its tenant columns. */
@@ -218,6 +233,8 @@ export interface ServiceSnapshot extends Snapshot {
   readonly realtime: RealtimeSettings;
   /** Null while the cluster's replication login has no password yet. */
   readonly replication: ReplicationLogin | null;
+  /** Keys that open the project's S3 endpoint. */
+  readonly s3AccessKeys: readonly S3AccessKey[];
 }
 
 export type SnapshotOf<A extends Audience> = A extends "gateway" ? GatewaySnapshot : ServiceSnapshot;

@@ -4,6 +4,7 @@ import type {
   GatewaySnapshot,
   ReplicationLogin,
   RoleTokens,
+  S3AccessKey,
   ServiceName,
   ServiceSnapshot,
   ServingState,
@@ -124,6 +125,7 @@ function servicePart(
     auth,
     storage,
     realtime,
+    s3AccessKeys: openS3AccessKeys(parts.vault, row),
     replication: row.replication && replicationLogin(parts.vault, row.replication),
   };
 }
@@ -136,6 +138,16 @@ function replicationLogin(vault: Vault, sealed: NonNullable<SnapshotRow["replica
     user: REPLICATION_ROLE,
     password: vault.openForInstance(place, Buffer.from(ciphertext, "base64"), keyId),
   };
+}
+
+function openS3AccessKeys(vault: Vault, row: SnapshotRow): S3AccessKey[] {
+  if (!row.dataKey || row.s3AccessKeys.length === 0) return [];
+  const dataKey = vault.unwrapDataKey(row.ref, row.dataKey);
+  return row.s3AccessKeys.map(({ accessKeyId, secret }) => ({
+    accessKeyId,
+    secretAccessKey: dataKey.open("s3-key", accessKeyId, Buffer.from(secret, "base64")),
+    role: "service_role",
+  }));
 }
 
 function openSecrets(vault: Vault, row: SnapshotRow): Secrets {

@@ -22,6 +22,8 @@ export interface SnapshotRow {
   /** Ciphertexts in base64, by name; only those that the audience may read. */
   readonly secrets: Readonly<Partial<Record<SystemSecret, string>>>;
   readonly apiKeys: readonly ApiKeyEntry[];
+  /** Secrets as ciphertexts in base64; none for gateways. */
+  readonly s3AccessKeys: readonly { readonly accessKeyId: string; readonly secret: string }[];
   readonly customHosts: readonly string[];
 }
 
@@ -61,6 +63,11 @@ export async function readSnapshotRows(
            kind = 'legacy' and created_at >= (
              select updated_at from project_secrets where project_ref = ref and name = 'JWT_SECRET')))
        ), '[]') as "apiKeys",
+       case when $3 then coalesce((
+         select jsonb_agg(jsonb_build_object('accessKeyId', access_key_id, 'secret', encode(secret_ciphertext, 'base64'))
+           order by created_at, access_key_id)
+         from s3_access_keys where project_ref = ref
+       ), '[]') else '[]' end as "s3AccessKeys",
        array(select host from custom_hosts where project_ref = ref and verified_at is not null order by host) as "customHosts"
      from projects
        left join clusters on clusters.id = cluster_id

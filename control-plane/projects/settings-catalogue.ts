@@ -28,6 +28,7 @@ import {
   exposedSchemaName,
   functionName,
   hoistedSettingName,
+  mediaTypePattern,
   redirectGlob,
   roleClaimKey,
   schemaName,
@@ -37,6 +38,7 @@ import {
 const MIB = 1024 * 1024;
 const DAY_SECONDS = 24 * 3600;
 const MAX_INT = 2 ** 31 - 1;
+const MAX_TOTAL_BYTES = 2 ** 50;
 
 /**
  * Names and meanings follow PostgREST's configuration keys.
@@ -219,6 +221,24 @@ export function storageFields({ uploadBytes }: Maxima) {
       Math.min(50 * MIB, uploadBytes),
       { min: 1, max: uploadBytes },
       "Largest object in bytes, where its bucket sets no smaller limit. Uploads also pass the limit maxUploadBytes.",
+    ),
+    totalBytesLimit: integer(
+      MAX_TOTAL_BYTES,
+      { min: 0, max: MAX_TOTAL_BYTES },
+      "Most bytes of all objects together; uploads beyond it are refused.",
+    ),
+    allowedMimeTypes: texts(
+      [],
+      mediaTypePattern,
+      { max: 100 },
+      "Media types that the buckets of the project may hold, such as image/png or image/*; none allows all.",
+    ),
+    imageTransformationEnabled: flag(true, "Whether images are resized and converted on request (/render/image)."),
+    s3ProtocolEnabled: flag(true, "Whether the S3 endpoint answers (/storage/v1/s3)."),
+    trashSeconds: integer(
+      3600,
+      { min: 0, max: 30 * DAY_SECONDS },
+      "Seconds for which the bytes of deleted and replaced objects are kept, so that a backup can read them.",
     ),
   } satisfies Fields;
 }

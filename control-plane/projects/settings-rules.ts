@@ -106,3 +106,12 @@ export const customHost = z
   .regex(HOST, "must be a full host name in lower case, without a port: api.example.com")
   .refine((host) => isIP(host) === 0 && !/(^|\.)\d+$/.test(host), "must be a name and not an address")
   .refine((host) => !/\.(localhost|local|internal|invalid|arpa|onion)$/.test(host), "must be a name of the public DNS");
+
+/** As a bucket's `allowed_mime_types` has them. */
+export const mediaTypePattern = z
+  .string()
+  .max(255, "must be at most 255 characters long")
+  .regex(
+    /^[\w!#$&^.+-]+\/(?:[\w!#$&^.+-]+(?:;charset=[\w-]+)?|\*)$/,
+    "must be a media type, such as image/png or image/*",
+  );

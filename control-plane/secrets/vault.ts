@@ -61,7 +61,7 @@ export interface DataKey {
   open(kind: SealedKind, name: string, ciphertext: Buffer): string;
 }
 
-export type SealedKind = "secret" | "api-key";
+export type SealedKind = "secret" | "api-key" | "s3-key";
 
 /** The project has none: it was not provisioned yet, or it was deleted. */
 export class MissingDataKey extends Error {}

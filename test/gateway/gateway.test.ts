@@ -386,7 +386,7 @@ describe("limits", () => {
   test.each([
     ["rest", { code: "body_too_large", details: null }],
     ["auth", { error_code: "body_too_large", code: 413 }],
-    ["storage", { statusCode: "413", error: "body_too_large" }],
+    ["storage", { statusCode: "413", error: "Payload too large" }],
   ])("a body that is too large for %s gets 413, declared or in chunks", async (service, expected) => {
     const { projectUrl } = await start({ configs: limits({ maxBodyBytes: 1_000, maxUploadBytes: 1_000 }) });
     const body = Buffer.alloc(300_000, "x");

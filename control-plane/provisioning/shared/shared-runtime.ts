@@ -221,6 +221,7 @@ class SharedProject {
     await database.transaction(async (tx) => {
       await vault.destroy(tx, this.#ref);
       await tx.query("/* forgetApiKeys */ delete from api_keys where project_ref = $1", [this.#ref]);
+      await tx.query("/* forgetS3AccessKeys */ delete from s3_access_keys where project_ref = $1", [this.#ref]);
       await tx.query("/* forgetCustomHosts */ delete from custom_hosts where project_ref = $1", [this.#ref]);
       await tx.query(
         "/* forgetProject */ update projects set cluster_id = null, template_version = null, settings = '{}' where ref = $1",

@@ -5,6 +5,7 @@ import {
   type DatabaseAddress,
   parseProjectRef,
   type ServiceSnapshot,
+  type StorageSettings,
 } from "../../../control-plane/client/config-snapshot.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
@@ -40,6 +41,16 @@ export const authSettings = (overrides: Partial<AuthSettings> = {}): AuthSetting
   rateLimitTokenRefresh: 150,
   rateLimitVerify: 30,
   rateLimitAnonymousUsers: 30,
+  ...overrides,
+});
+
+export const storageSettings = (overrides: Partial<StorageSettings> = {}): StorageSettings => ({
+  fileSizeLimitBytes: 52_428_800,
+  totalBytesLimit: 2 ** 40,
+  allowedMimeTypes: [],
+  imageTransformationEnabled: true,
+  s3ProtocolEnabled: true,
+  trashSeconds: 3600,
   ...overrides,
 });
 
@@ -100,7 +111,6 @@ export function projectSnapshot(
       appSettings: {},
     },
     auth: authSettings(overrides.auth),
-    storage: { fileSizeLimitBytes: 52_428_800 },
     realtime: {
       maxConcurrentUsers: 200,
       maxChannelsPerClient: 100,
@@ -115,5 +125,7 @@ export function projectSnapshot(
       suspended: false,
     },
     replication: null,
+    storage: storageSettings(),
+    s3AccessKeys: [],
   };
 }

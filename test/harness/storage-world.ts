@@ -124,7 +124,10 @@ export async function createStorageWorld(
         ...{ projectRef: ref, version, state: "active", plan: "shared", limits: LIMITS },
         upstreams: { rest: local, auth: local, storage: local, realtime: local },
         apiKeys: [key(anonKey, "anon"), key(serviceKey, "service_role")],
-        roleTokens: { anon: anonKey, service_role: serviceKey },
+        roleTokens: {
+          anon: token({ role: "anon", iss: "gateway" }),
+          service_role: token({ role: "service_role", iss: "gateway" }),
+        },
         ...{ requireApiKey: true, corsOrigins: ["*"], customHosts: [] },
       };
     }

@@ -14,7 +14,7 @@ export type ChunkSink = (chunk: Buffer, last: boolean) => boolean;
 /** A sender of whom nothing has come for so long is given up, unless the body's owner says otherwise. */
 const DEFAULT_IDLE_MS = 60_000;
 
-const IGNORE: ChunkSink = () => true;
+const IGNORE = (): void => {};
 const arriving = new ArrivingBodies();
 
 /**
@@ -47,6 +47,8 @@ export class IncomingBody implements RequestBody {
   #senderSinceMs: number;
   #pausedSinceMs = 0;
   #held: HeldAccount | null = null;
+  /** Called with nothing instead of chunks, while what comes is thrown away. */
+  #onDiscarded: ((last: boolean) => void) | null = null;
 
   constructor(response: HttpResponse, declaredBytes: number | undefined) {
     this.#response = response;
@@ -209,11 +211,10 @@ export class IncomingBody implements RequestBody {
     this.#onFailure = null;
     this.#maxBytes = Number.POSITIVE_INFINITY;
     const stopAt = this.receivedBytes + maxBytes;
-    const drop: ChunkSink = (_chunk, last) => {
+    const onDiscarded = (last: boolean) => {
       if (last || this.receivedBytes >= stopAt) onEnd();
-      return true;
     };
-    this.#sink = drop;
+    this.#onDiscarded = onDiscarded;
     if (this.complete) onEnd();
     else this.resume();
   }
@@ -232,7 +233,7 @@ export class IncomingBody implements RequestBody {
     if (!this.complete) this.#fail(new BodyAborted("the response has begun before the body had been read"));
     arriving.delete(this);
     this.#detached = true;
-    this.#sink = IGNORE;
+    this.#onDiscarded = IGNORE;
   }
 
   #receive(native: ArrayBuffer, last: boolean): void {
@@ -246,6 +247,10 @@ export class IncomingBody implements RequestBody {
     this.receivedBytes += native.byteLength;
     if (this.receivedBytes > this.#maxBytes) {
       this.#fail(new BodyTooLarge(this.#maxBytes));
+      return;
+    }
+    if (this.#onDiscarded) {
+      this.#onDiscarded(last);
       return;
     }
     if (this.#whole) {

@@ -111,15 +111,16 @@ export class ResponseChannel implements WaitingResponse {
   }
 
   /**
-   * Sends everything at once; the body's buffer may be reused after the call.
+   * Sends everything at once; the body's buffer may be reused after the call, unless it `isOwn`.
    * @param body Null only for a status that {@link forbidsBody}, or for HEAD: no length is sent with it.
    * @param reportedLength Content-Length of an answer to HEAD, when it is known without the body.
    */
-  send(head: ResponseHead, body: string | Uint8Array | null, reportedLength?: number): void {
+  send(head: ResponseHead, body: string | Uint8Array | null, reportedLength?: number, isOwn = false): void {
     if (this.closed || this.started) return;
     if (body !== null && body.length > LARGE_BODY_BYTES && !this.headOnly) {
-      const whole = typeof body === "string" ? Buffer.from(body) : body;
-      this.start(head, whole.length, whole);
+      const isText = typeof body === "string";
+      const whole = isText ? Buffer.from(body) : body;
+      this.start(head, whole.length, whole, isText || isOwn);
       return;
     }
     this.started = true;
@@ -140,7 +141,7 @@ export class ResponseChannel implements WaitingResponse {
    * Opens a streamed response, together with its first piece when there is one; without `totalBytes` it goes out in
    * chunks. @returns As {@link write}.
    */
-  start(head: ResponseHead, totalBytes: number | undefined, first: Uint8Array | null = null): boolean {
+  start(head: ResponseHead, totalBytes: number | undefined, first: Uint8Array | null = null, isOwn = false): boolean {
     if (this.closed || this.started) return true;
     if (this.headOnly || totalBytes === 0) {
       this.send(head, this.headOnly ? null : "", totalBytes);
@@ -154,13 +155,16 @@ export class ResponseChannel implements WaitingResponse {
       this.#writeHead(head);
       // The library closes by itself only behind responses that it is given whole: here the client is asked to.
       if (this.closeAfter) this.#native.writeHeader("connection", "close");
-      if (first) roomy = this.write(first);
+      if (first) roomy = this.write(first, isOwn);
     });
     return roomy;
   }
 
-  /** @returns False when the producer should wait for {@link whenDrained}. The chunk may be reused after the call. */
-  write(chunk: Uint8Array): boolean {
+  /**
+   * @param isOwn Nobody else uses the chunk's memory; else it may be reused after the call.
+   * @returns False when the producer should wait for {@link whenDrained}.
+   */
+  write(chunk: Uint8Array, isOwn = false): boolean {
     if (this.closed || chunk.length === 0) return true;
     this.bodyBytes += chunk.length;
     if (this.#totalBytes === undefined) {
@@ -180,7 +184,7 @@ export class ResponseChannel implements WaitingResponse {
       this.#held.push(Buffer.from(chunk));
       return false;
     }
-    return this.#offer(chunk, this.bodyBytes - chunk.length);
+    return this.#offer(chunk, this.bodyBytes - chunk.length, isOwn);
   }
 
   /** Ends a streamed response. One that announced more bytes than it got is cut, so that the client notices. */

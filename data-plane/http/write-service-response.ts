@@ -37,7 +37,7 @@ export async function writeServiceResponse(
     // A service that makes no body for HEAD does not know its length either.
     if (body !== null && body.length > COUNTED_BYTES && !channel.headOnly) options.held?.take(body.length);
     const hasNone = forbidsBody(response.status) || (body === null && channel.headOnly);
-    channel.send(head, hasNone ? null : (body ?? ""), contentLength);
+    channel.send(head, hasNone ? null : (body ?? ""), contentLength, true);
     return;
   }
   if (forbidsBody(response.status)) channel.send(head, null);

@@ -8,7 +8,8 @@
  */
 import { FairQueue } from "../../control-plane/client/fair-queue.ts";
 
-const SLICE_MS = 6;
+/** A request of a neighbour takes some five turns of the loop, and each may hold a slice. */
+const SLICE_MS = 3;
 
 const waiting = new FairQueue<() => void>({
   maxOfOne: Number.POSITIVE_INFINITY,

@@ -69,3 +69,13 @@ test("more than 1 MiB is refused with its own code", async () => {
 test("a body may be left out where the endpoint says so", async () => {
   expect((await readOptionalBody(request(null), schema)).create_user).toBe(false);
 });
+
+test("a body nested without end is refused before it is parsed, brackets in texts are none", {
+  timeout: 2_000,
+}, async () => {
+  for (let count = 0; count < 20; count += 1) {
+    await expect(readBody(request("[".repeat(1_000_000)), schema)).rejects.toThrow("exceeded max depth");
+  }
+  const email = `${'[{\\"'.repeat(10_000)}`;
+  expect(await readBody(request(`{"email":"${email}"}`), schema)).toMatchObject({ email: JSON.parse(`"${email}"`) });
+});

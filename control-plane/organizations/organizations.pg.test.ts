@@ -112,6 +112,16 @@ describe("invitations", () => {
   });
 });
 
+test("of twenty who show one invitation at once, one is let in", async () => {
+  const { owner, organizationId } = await teamOf();
+  const account = await insertTestAccount(plane.database);
+  const { addMember } = await as(owner).data(ADD, { organizationId, email: account.email, role: "VIEWER" });
+  const token = addMember.invitationToken;
+  const codes = await Promise.all(Array.from({ length: 20 }, () => as(account).code(ACCEPT, { token })));
+  expect(codes.filter((code) => code === null)).toHaveLength(1);
+  expect(codes.filter((code) => code === "NOT_FOUND")).toHaveLength(19);
+});
+
 describe("adding by address", () => {
   test("needs a token from strangers: an address proves nothing, and says nothing of who has an account", async () => {
     const { owner, organizationId } = await teamOf();

@@ -192,7 +192,7 @@ describe("the one-time password", () => {
       email: project.ownerEmail,
       hasOneTimePassword: true,
     });
-    const answers = await Promise.all([client.request(TAKE, { ref }), client.request(TAKE, { ref })]);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.request(TAKE, { ref })));
     const taken = answers.flatMap(({ data }) => data?.takeAdminPassword ?? []);
     expect(taken).toHaveLength(1);
     const [[hash] = []] = await sql(`select encrypted_password from auth.users where email = '${project.ownerEmail}'`);

@@ -102,36 +102,32 @@ function mailsOfHour({ settings, now }: AuthContext): { key: string; allowance: 
   return { key: `mails ${Math.floor(now.getTime() / HOUR_MS)}`, allowance };
 }
 
+/** What a mail is asked for; asking bars the next request of the kind for a while. */
+export type MailRequest = "confirmation" | "recovery" | "magiclink" | "email_change";
+
 /**
  * Whether another mail may be asked for, for this mailbox and of the project: judged and counted before anybody looks
  * whether there is such a user, so that the answer does not tell.
- * @param kinds Of the mails that the request may lead to; one that went out lately refuses it.
  * @throws {AuthError} `over_email_send_rate_limit`.
  */
-export function limitMailRequests(context: AuthContext, email: string, kinds: readonly MailRequest[]): void {
-  const { parts, project, settings, now } = context;
-  const { projectRef } = project;
-  const intervalMs = (settings.smtpMaxFrequencySeconds ?? 60) * 1000;
-  if (intervalMs > 0) {
-    const allowance = { burst: 1, refill: 1, perMs: intervalMs };
-    const waits = kinds.map((kind) => parts.limiter.waitMs(projectRef, `mail ${kind} ${email}`, allowance, now));
-    const waitMs = Math.max(...waits);
-    if (waitMs > 0) throw tooSoon(waitMs);
-  }
+export function limitMailRequests(context: AuthContext, email: string, kind: MailRequest): void {
+  const waitMs = mailBucket(context, email, kind)?.waitMs() ?? 0;
+  if (waitMs > 0) throw tooSoon(waitMs);
   limitMails(context); // also where no mail will leave: else the hour's last one would tell who got it
-  noteMail(context, email, kinds);
+  noteMail(context, email, kind);
 }
 
-/** What a mail belongs to: asking for one of a kind bars the next for a while. */
-export type MailRequest = "confirmation" | "recovery" | "email_change";
+/** A mail of this kind was asked for, in a way that is not refused. */
+export function noteMail(context: AuthContext, email: string, kind: MailRequest): void {
+  mailBucket(context, email, kind)?.take();
+}
 
-/** A mail of these kinds was asked for, in a way that is not refused. */
-export function noteMail(context: AuthContext, email: string, kinds: readonly MailRequest[]): void {
-  const { parts, project, settings, now } = context;
-  const intervalMs = (settings.smtpMaxFrequencySeconds ?? 60) * 1000;
-  if (intervalMs <= 0) return;
-  const allowance = { burst: 1, refill: 1, perMs: intervalMs };
-  for (const kind of kinds) parts.limiter.take(project.projectRef, `mail ${kind} ${email}`, allowance, now);
+/** Null where the project sets no time between two mails. */
+function mailBucket({ parts, project, settings, now }: AuthContext, email: string, kind: MailRequest) {
+  const perMs = (settings.smtpMaxFrequencySeconds ?? 60) * 1000;
+  if (perMs <= 0) return null;
+  const of = [project.projectRef, `mail ${kind} ${email}`, { burst: 1, refill: 1, perMs }, now] as const;
+  return { take: () => parts.limiter.take(...of), waitMs: () => parts.limiter.waitMs(...of) };
 }
 
 /**

@@ -76,7 +76,7 @@ async function signInByMail(
   const email = parseEmail(body.email);
   const pkce = parseChallenge(body);
   checkMetadataSize(body.data);
-  limitMailRequests(context, email, ["confirmation", "recovery"]);
+  limitMailRequests(context, email, "magiclink");
   const [record] = await database.run(findUserByEmail(email));
   if (!record && !mayCreate) throw otpDisabled(); // by the protocol: who asks so wants to be told
   if (record) await mailKnownUser(context, record, email, pkce);

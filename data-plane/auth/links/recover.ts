@@ -23,7 +23,7 @@ export async function recover(context: AuthContext): Promise<ServiceResponse> {
   if (!body.email) throw new AuthError("validation_failed", "Password recovery requires an email");
   const email = parseEmail(body.email);
   const pkce = parseChallenge(body);
-  limitMailRequests(context, email, ["recovery"]);
+  limitMailRequests(context, email, "recovery");
   const [record] = await context.database.run(findUserByEmail(email));
   if (record) {
     await withoutTelling(

@@ -45,7 +45,7 @@ async function resendMail(
     throw new AuthError("email_provider_disabled", "Email logins are disabled");
   }
   const email = parseEmail(emailText);
-  limitMailRequests(context, email, [type === "signup" ? "confirmation" : "email_change"]);
+  limitMailRequests(context, email, type === "signup" ? "confirmation" : "email_change");
   const [record] = await context.database.run(findUserByEmail(email));
   if (!record) return json({});
   if (type === "email_change") return resendEmailChange(context, record, pkce);

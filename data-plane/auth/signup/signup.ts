@@ -44,7 +44,7 @@ export async function signUp(context: AuthContext): Promise<ServiceResponse> {
   limitByAddress(context, "signup");
   const signup = parseSignup(context, body);
   if (signup.contact.channel === "email" && !context.settings.mailerAutoconfirm) {
-    noteMail(context, signup.contact.email, ["confirmation"]);
+    noteMail(context, signup.contact.email, "confirmation");
   }
   for (let attempt = 1; ; attempt++) {
     const existing = await findExisting(context, signup.contact);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ProjectUsage, shareOf, TokenBuckets } from "./limits.ts";
+import { ProjectUsage, RateMeter, shareOf, TokenBuckets } from "./limits.ts";
 import { snapshot } from "./snapshot.fixture.ts";
 
 test("a bucket lets its burst pass, then its rate", () => {
@@ -55,4 +55,12 @@ test("several processes together grant no more than a project's limits, and each
     sockets: 1,
     maxBodyBytes: limits.maxBodyBytes,
   });
+});
+
+test("what happens often is known within the second, and forgotten after one without it", () => {
+  const meter = new RateMeter();
+  expect([1_000, 1_100, 1_900].map((now) => meter.count(now))).toEqual([1, 2, 3]);
+  expect(meter.count(2_100)).toBe(3);
+  expect(meter.count(3_000)).toBe(1);
+  expect(meter.count(9_000)).toBe(1);
 });

@@ -41,9 +41,30 @@ export class TokenBuckets {
   }
 }
 
+/** Whether something happens often, counted by whole seconds: no timer, two numbers. */
+export class RateMeter {
+  #second = 0;
+  #count = 0;
+  #before = 0;
+
+  /** Counts one. @returns How many there were in the second before, or in this one so far if they are more. */
+  count(nowMs: number): number {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) {
+      this.#before = second === this.#second + 1 ? this.#count : 0;
+      this.#second = second;
+      this.#count = 0;
+    }
+    this.#count += 1;
+    return Math.max(this.#before, this.#count);
+  }
+}
+
 /** Counts of one project in this process. Outlives the project's snapshots: a new snapshot is no new budget. */
 export class ProjectUsage {
   requestsInFlight = 0;
+  /** Of requests that could be served in this process or in the one that the project belongs to. */
+  readonly spreadable = new RateMeter();
   sockets = 0;
   readonly #buckets = new TokenBuckets(ROUTE_CLASSES.length);
 

@@ -22,7 +22,7 @@ export interface PassesOptions {
   readonly hosts: GatewayHosts;
   /** Base URL of the path form where the request's own host cannot be believed; without a trailing slash. */
   readonly publicUrl: string;
-  readonly upstreamOf: (snapshot: GatewaySnapshot, service: ServiceName) => Upstream;
+  readonly upstreamOf: (tenant: Tenant, service: ServiceName) => Upstream;
   /** Answers what is addressed to the gateway itself. */
   readonly gatewayEndpoint: (exchange: Exchange, path: string) => void;
   readonly logger: Logger;
@@ -183,7 +183,6 @@ export function createPasses(options: PassesOptions): Passes {
   }
 
   const forward: Admitted = (exchange, tenant, route, credentials) => {
-    const { snapshot } = tenant;
     if (route.socket) {
       exchange.reject("upgrade_required");
     } else if (!limitBody(exchange, tenant, route)) {
@@ -195,7 +194,7 @@ export function createPasses(options: PassesOptions): Passes {
         return;
       }
       exchange.enter(tenant);
-      options.upstreamOf(snapshot, route.service).send(exchange, credentials);
+      options.upstreamOf(tenant, route.service).send(exchange, credentials);
     }
   };
 

@@ -2,7 +2,8 @@
  * Gateways that share a port on one machine, each with the services of its own process. A project belongs to one of them:
  * its pools, schema cache, sign-in limits and sockets are there, and whoever else gets a request for it hands it over.
  */
-import type { ProjectRef } from "../control-plane/client/config-snapshot.ts";
+import type { ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { Tenant } from "./tenants.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface Peer {
@@ -19,6 +20,20 @@ export interface Peers {
   ownerOf(ref: ProjectRef): Peer | null;
   /** The metrics of the others, as Prometheus text; those that cannot be had in time are left out. */
   metrics(): Promise<readonly string[]>;
+}
+
+/**
+ * From so many requests a second on a project's REST is served where they come in: handing one over costs twice as much
+ * as serving it, and REST keeps nothing that must be in one place. Below that, a thousand quiet projects have a pool and a
+ * schema cache each, and not one in every process.
+ */
+const BUSY_PER_SECOND = 100;
+
+/** Null: this process serves the request. */
+export function peerFor(peers: Peers, { snapshot, usage }: Tenant, service: ServiceName, nowMs: number): Peer | null {
+  const owner = peers.ownerOf(snapshot.projectRef);
+  if (owner === null || service !== "rest") return owner;
+  return usage.spreadable.count(nowMs) > BUSY_PER_SECOND ? null : owner;
 }
 
 /** A process is replaced within a second or two: a request for it waits instead of failing. */

@@ -1,7 +1,7 @@
 /** The gateway: one port for every project. */
 import { setTimeout as delay } from "node:timers/promises";
 import { TrustedHops } from "../control-plane/client/client-address.ts";
-import type { GatewaySnapshot, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { DEFAULT_MAXIMA, type Maxima } from "../control-plane/client/maxima.ts";
 import { HeldBytes } from "../data-plane/held-bytes.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
@@ -22,11 +22,11 @@ import { createLocalUpstream } from "./local-upstream.ts";
 import type { Logger } from "./logger.ts";
 import { createGatewayMetrics, type GatewayMetrics } from "./metrics.ts";
 import { createPasses, type Passes } from "./passes.ts";
-import { handOverTo, type Peers } from "./peers.ts";
+import { handOverTo, type Peers, peerFor } from "./peers.ts";
 import { UpstreamClient } from "./proxy/client.ts";
 import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
-import { Tenants } from "./tenants.ts";
+import { type Tenant, Tenants } from "./tenants.ts";
 import type { TlsOptions } from "./tls.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
 import { SocketProxy } from "./websocket/socket-proxy.ts";
@@ -146,10 +146,10 @@ class UwsGateway implements Gateway {
       logger,
       now,
     });
-    const upstreamOf = (snapshot: GatewaySnapshot, service: ServiceName): Upstream => {
-      const upstream = snapshot.upstreams[service];
+    const upstreamOf = (tenant: Tenant, service: ServiceName): Upstream => {
+      const upstream = tenant.snapshot.upstreams[service];
       if (upstream.kind === "http") return remote(upstream.origin);
-      const owner = options.peers?.ownerOf(snapshot.projectRef) ?? null;
+      const owner = options.peers ? peerFor(options.peers, tenant, service, now()) : null;
       return owner === null ? local : handOverTo(owner, remote);
     };
     this.#passes = createPasses({

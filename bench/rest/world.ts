@@ -91,7 +91,7 @@ export function gatewaySnapshotOf(world: World): GatewaySnapshot {
     limits: LIMITS,
     upstreams: { rest: local, auth: local, storage: local, realtime: local },
     apiKeys: [{ id: "anon", hash: hash("sha256", world.anonKey, "hex"), role: "anon", kind: "legacy", revoked: false }],
-    roleTokens: { anon: world.anonKey, service_role: world.anonKey },
+    roleTokens: { anon: "role.token.anon", service_role: "role.token.service" },
     requireApiKey: true,
     corsOrigins: ["*"],
     customHosts: [],

@@ -93,12 +93,21 @@ export function watchRest(registry: Registry, rest: Pick<RestService, "stats">):
 
 /** Sockets, channels and messages of realtime. */
 export function watchRealtime(registry: Registry, realtime: Pick<RealtimeService, "stats">): void {
+  gauge(
+    registry,
+    "supalove_realtime_change_lag_seconds",
+    "From commit to delivery, of the last database change delivered.",
+    () => realtime.stats().counters.lastChangeLagMs / 1000,
+  );
   for (const [name, help, of] of [
     ["projects", "Projects that realtime holds in memory.", "projects"],
     ["sockets", "Open WebSockets.", "sockets"],
     ["channels", "Joined channels.", "channels"],
     ["rooms", "Topics with a channel.", "rooms"],
     ["buffered_bytes", "Bytes that clients have not taken yet.", "bufferedBytes"],
+    ["slots", "Replication slots held.", "slots"],
+    ["change_lag_bytes", "WAL that the slowest stream has not got through, in bytes.", "changeLagBytes"],
+    ["change_backlog", "Database changes received and not delivered yet.", "changeBacklog"],
   ] as const) {
     gauge(registry, `supalove_realtime_${name}`, help, () => realtime.stats()[of]);
   }
@@ -109,6 +118,8 @@ export function watchRealtime(registry: Registry, realtime: Pick<RealtimeService
     ["messages_out_total", "Frames sent to clients.", "messagesOut"],
     ["malformed_frames_total", "Frames of clients that are no messages.", "malformedFrames"],
     ["broadcasts_total", "Broadcasts taken, whoever sent them.", "broadcasts"],
+    ["changes_total", "Database changes delivered, one for each subscriber.", "changesDelivered"],
+    ["row_checks_total", "Rows looked up for a user's right to see them.", "rowChecks"],
     ["presence_events_total", "Presence calls of clients.", "presenceEvents"],
     ["dropped_messages_total", "Messages dropped for lack of rights or room.", "droppedMessages"],
     ["slow_clients_total", "Clients closed because they did not take what was sent.", "slowClients"],

@@ -2,6 +2,8 @@
 import type { ProjectRef, RealtimeSettings, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import type { ProjectDatabase, ProjectDatabases } from "../database/database.ts";
 import { Authorization } from "./authorization.ts";
+import { ChangeFeed } from "./changes/change-feed.ts";
+import type { SlotBudget } from "./changes/slots.ts";
 import type { Channel } from "./channel.ts";
 import { RateCounter } from "./limits/rate-counter.ts";
 import type { Outbox } from "./outbox.ts";
@@ -29,6 +31,7 @@ export interface RealtimeSurroundings {
   /** How long refusals are held back, so that clients that try again at once do not become a storm. */
   readonly joinRefusalDelayMs: number;
   readonly isStopping: () => boolean;
+  readonly slots: SlotBudget;
 }
 
 /** Since the start of the process. */
@@ -41,6 +44,11 @@ export interface RealtimeCounters {
   broadcasts: number;
   presenceEvents: number;
   droppedMessages: number;
+  changesDelivered: number;
+  /** Rows looked up for a user's right to see them. */
+  rowChecks: number;
+  /** From the commit to the sockets' queues, of the last change delivered. */
+  lastChangeLagMs: number;
   slowClients: number;
 }
 
@@ -89,6 +97,9 @@ export class RealtimeProject {
   readonly joins = new RateCounter();
   readonly events = new RateCounter();
   readonly presenceEvents = new RateCounter();
+  /** Database changes delivered; counted apart from broadcasts. */
+  readonly changes = new RateCounter();
+  readonly feed: ChangeFeed;
   /** Sockets that have joined a channel. */
   users = 0;
   channels = 0;
@@ -102,6 +113,7 @@ export class RealtimeProject {
     this.around = around;
     this.snapshot = snapshot;
     this.verifier = new TokenVerifier(snapshot.jwt);
+    this.feed = new ChangeFeed(this, around.slots);
     this.authorization = new Authorization(this.ref, () => this.database(), around.logger);
   }
 

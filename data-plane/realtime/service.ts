@@ -5,6 +5,7 @@ import type { ProjectRef, ServiceSnapshot } from "../../control-plane/client/con
 import type { ProjectDatabases } from "../database/database.ts";
 import type { Service } from "../service.ts";
 import { CLOSE, type SocketOpening, type SocketRequest, type SocketService } from "../socket-service.ts";
+import { SlotBudget } from "./changes/slots.ts";
 import { judgeHandshake, type Refusal, refusalResponse } from "./handshake.ts";
 import { handleHttp } from "./http-api.ts";
 import { Outbox } from "./outbox.ts";
@@ -27,6 +28,8 @@ export interface RealtimeServiceOptions {
   readonly handshakeRefusalDelayMs?: number;
   /** How long a refused join is held back; 5,000 when left out. Clients give up after 10,000. */
   readonly joinRefusalDelayMs?: number;
+  /** Replication slots on one cluster, over all processes; 20 when left out. */
+  readonly maxSlotsPerCluster?: number;
 }
 
 export interface RealtimeStats {
@@ -35,6 +38,10 @@ export interface RealtimeStats {
   readonly channels: number;
   readonly rooms: number;
   readonly bufferedBytes: number;
+  /** Streams of database changes that are open or being opened, and what waits in and before them. */
+  readonly slots: number;
+  readonly changeLagBytes: number;
+  readonly changeBacklog: number;
   readonly counters: Readonly<RealtimeCounters>;
 }
 
@@ -47,6 +54,7 @@ export interface RealtimeService {
 
 const HANDSHAKE_REFUSAL_MS = 2_000;
 const JOIN_REFUSAL_MS = 5_000;
+const MAX_SLOTS = 20;
 /** Refusals that are held back at a time; further ones are sent at once. */
 const MAX_HELD_REFUSALS = 1_000;
 /** Without any frame of the client. */
@@ -78,6 +86,9 @@ class MultiTenantRealtime implements RealtimeService {
     broadcasts: 0,
     presenceEvents: 0,
     droppedMessages: 0,
+    changesDelivered: 0,
+    rowChecks: 0,
+    lastChangeLagMs: 0,
     slowClients: 0,
   };
 
@@ -93,6 +104,7 @@ class MultiTenantRealtime implements RealtimeService {
       counters: this.#counters,
       joinRefusalDelayMs: options.joinRefusalDelayMs ?? JOIN_REFUSAL_MS,
       isStopping: () => this.#isStopping,
+      slots: new SlotBudget(options.maxSlotsPerCluster ?? MAX_SLOTS),
     };
     this.#stopWatching = configs.onChange(({ projectRef, snapshot }) => this.#configChanged(projectRef, snapshot));
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -113,20 +125,36 @@ class MultiTenantRealtime implements RealtimeService {
     let sockets = 0;
     let channels = 0;
     let rooms = 0;
+    let changeLagBytes = 0;
+    let changeBacklog = 0;
     for (const project of this.#projects.values()) {
       sockets += project.sockets.size;
       channels += project.channels;
       rooms += project.rooms.size;
+      changeLagBytes = Math.max(changeLagBytes, project.feed.lagBytes);
+      changeBacklog += project.feed.backlog;
     }
-    const { bufferedBytes } = this.#outbox;
-    return { projects: this.#projects.size, sockets, channels, rooms, bufferedBytes, counters: this.#counters };
+    return {
+      projects: this.#projects.size,
+      sockets,
+      channels,
+      rooms,
+      bufferedBytes: this.#outbox.bufferedBytes,
+      slots: this.#around.slots.count,
+      changeLagBytes,
+      changeBacklog,
+      counters: this.#counters,
+    };
   }
 
   async close(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#timer);
     this.#stopWatching();
-    for (const project of this.#projects.values()) this.#disconnect(project, "server restarting", false);
+    for (const project of this.#projects.values()) {
+      project.feed.close();
+      this.#disconnect(project, "server restarting", false);
+    }
     this.#projects.clear();
   }
 
@@ -154,6 +182,8 @@ class MultiTenantRealtime implements RealtimeService {
     if (!project) return;
     if (snapshot === null || snapshot.state !== "active") {
       this.#projects.delete(ref);
+      // At once: a database with an active slot cannot be dropped.
+      project.feed.close();
       this.#disconnect(project, "the project is not available", false);
     } else this.#update(project, snapshot);
   }
@@ -177,7 +207,8 @@ class MultiTenantRealtime implements RealtimeService {
         else if (!socket.hasChannels && now - socket.withoutChannelSinceMs > WITHOUT_CHANNEL_MS)
           socket.disconnect(1000, "no channel", false);
       }
-      if (project.sockets.size === 0 && now - project.lastUsedMs > FORGET_MS) this.#projects.delete(ref);
+      if (project.sockets.size === 0 && now - project.lastUsedMs > FORGET_MS && project.feed.isIdle)
+        this.#projects.delete(ref);
     }
   }
 }

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { CLOSE, type ClientSocket, type SocketHandler } from "../socket-service.ts";
 import { type Asker, AuthorizationUnavailable, type Extension } from "./authorization.ts";
+import { bindingIds } from "./changes/binding.ts";
 import { Channel, type ChannelSocket } from "./channel.ts";
 import type { RealtimeProject } from "./project.ts";
 import {
@@ -22,6 +23,7 @@ const TOPIC_PREFIX = "realtime:";
 const MAX_TOPIC_LENGTH = 1_000;
 const MAX_PRESENCE_KEY_LENGTH = 1_000;
 const MAX_JOIN_BYTES = 64 * 1024;
+const MAX_BINDINGS = 100;
 /** What a client has not taken; a slower one is closed. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** Time for a client that is closed for being slow to read why. */
@@ -376,6 +378,7 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     if (channel.topic.length > MAX_TOPIC_LENGTH) return "TopicNameTooLong: A topic has at most 1000 characters";
     if (bytes > MAX_JOIN_BYTES || channel.presenceKey.length > MAX_PRESENCE_KEY_LENGTH)
       return "JoinPayloadTooLarge: The join message is too large";
+    if (config.bindings.length > MAX_BINDINGS) return "TooManyBindings: A channel has at most 100 postgres_changes";
     const token = config.token === null ? this.#origin.token : verifier.verify(config.token, around.now());
     if (isFault(token)) return faultReason(token);
     const expiredFor = Math.floor(seconds) - token.expiresAt;
@@ -419,8 +422,12 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     project.channels += 1;
     channel.room = project.rooms.join(channel.topic, channel.config.isPrivate, channel);
     project.around.expiry.add(channel);
-    channel.reply(ref, "ok", '{"postgres_changes":[]}');
+    const { bindings } = channel.config;
+    const ids = bindingIds(bindings);
+    const echoed = bindings.map((binding, index) => ({ ...binding, id: ids[index] }));
+    channel.reply(ref, "ok", JSON.stringify({ postgres_changes: echoed }));
     before?.sendClose();
+    if (bindings.length > 0) project.feed.register(channel, bindings, ids);
     const isPresenceOn = channel.config.presenceEnabled || project.settings.presenceEnabled;
     if (isPresenceOn && channel.rights.presence) channel.push("presence_state", project.presenceState(channel.room));
   }
@@ -455,6 +462,7 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     this.#project.around.expiry.add(channel);
     for (const right of Object.values(channel.writeRights)) right.answer = undefined;
     if (channel.config.isPrivate) await this.#readAgain(channel);
+    if (!channel.isClosed) this.#project.feed.reregister(channel);
   }
 
   async #readAgain(channel: Channel): Promise<void> {
@@ -502,6 +510,7 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     const project = this.#project;
     project.channels -= 1;
     project.around.expiry.remove(channel);
+    project.feed.unregister(channel);
     project.untrack(channel, room);
     project.rooms.leave(room, channel);
     channel.room = null;

@@ -132,3 +132,87 @@ describe.each([
     await vi.waitFor(() => expect(heard).toEqual([{ n: 1 }]));
   });
 });
+
+describe.each(["1.0.0", "2.0.0"] as const)("database changes by protocol %s", (vsn) => {
+  const table = `todos_${vsn.replaceAll(".", "")}`;
+  beforeAll(() =>
+    runSql(`create table ${table} (id bigint generated always as identity primary key, room int not null default 1, title text);
+      alter publication supabase_realtime add table ${table};
+      grant select, insert on ${table} to anon, authenticated;
+      create table own_${table} (id bigint generated always as identity primary key, owner uuid, body text);
+      alter table own_${table} enable row level security;
+      create policy mine on own_${table} for all to authenticated using (owner = (select auth.uid()));
+      alter publication supabase_realtime add table own_${table};`),
+  );
+
+  /** Resolves when the bindings are active. */
+  async function following(channel: RealtimeChannel): Promise<void> {
+    const active = new Promise<void>((resolve, reject) => {
+      channel.on("system", {}, ({ extension, status, message }) => {
+        if (extension !== "postgres_changes") return;
+        if (status === "ok") resolve();
+        else reject(new Error(message));
+      });
+    });
+    expect(await subscribed(channel)).toBe("SUBSCRIBED");
+    await active;
+  }
+
+  test("an insertion, an update and a deletion arrive in order, with what each has of the row", async () => {
+    const seen: unknown[] = [];
+    const channel = connect(vsn)
+      .channel(`changes-${vsn}`)
+      .on("postgres_changes", { event: "*", schema: "public", table }, (change) => seen.push(change));
+    await following(channel);
+    await runSql(
+      `insert into ${table} (title) values ('one'); update ${table} set title = 'two'; delete from ${table} where title = 'two';`,
+    );
+    await vi.waitFor(() => expect(seen).toHaveLength(3));
+    expect(seen).toMatchObject([
+      { eventType: "INSERT", schema: "public", table, new: { id: 1, room: 1, title: "one" }, old: {}, errors: null },
+      { eventType: "UPDATE", new: { id: 1, title: "two" }, old: { id: 1 } },
+      { eventType: "DELETE", new: {}, old: { id: 1 } },
+    ]);
+  });
+
+  test("a filter lets only its rows through", async () => {
+    const seen: unknown[] = [];
+    const channel = connect(vsn)
+      .channel(`filtered-${vsn}`)
+      .on("postgres_changes", { event: "INSERT", schema: "public", table, filter: "room=eq.7" }, ({ new: row }) =>
+        seen.push(row.title),
+      );
+    await following(channel);
+    await runSql(
+      `insert into ${table} (room, title) values (6, 'six'), (7, 'seven'), (8, 'eight'), (7, 'seven again')`,
+    );
+    await vi.waitFor(() => expect(seen).toEqual(["seven", "seven again"]));
+  });
+
+  test("a user hears of the rows that row-level security lets the user see", async () => {
+    const ada = connect(vsn);
+    const { data } = await ada.auth.signUp({ email: `rls-${vsn}@example.com`, password: "correct horse battery" });
+    await ada.realtime.setAuth();
+    const seen: unknown[] = [];
+    const channel = ada
+      .channel(`own-${vsn}`)
+      .on("postgres_changes", { event: "*", schema: "public", table: `own_${table}` }, ({ new: row }) =>
+        seen.push((row as { body: string }).body),
+      );
+    await following(channel);
+    await runSql(`insert into own_${table} (owner, body) values
+      (gen_random_uuid(), 'somebody else''s'), ('${data.user?.id}', 'mine'), (null, 'nobody''s')`);
+    await runSql(`insert into own_${table} (owner, body) values ('${data.user?.id}', 'mine too')`);
+    await vi.waitFor(() => expect(seen).toEqual(["mine", "mine too"]));
+  });
+
+  test("what cannot be subscribed to says why, and the channel stays", async () => {
+    const channel = connect(vsn)
+      .channel(`refused-${vsn}`)
+      .on("postgres_changes", { event: "INSERT", schema: "public", table, filter: "subject=eq.hey" }, () => {});
+    await expect(following(channel)).rejects.toThrow(
+      `Unable to subscribe to changes with given parameters. An exception happened so please check your connect parameters: [event: INSERT, schema: public, table: ${table}, filters: [{"subject", "eq", "hey", false}], select: nil]. Exception: ERROR P0001 (raise_exception) invalid column for filter subject`,
+    );
+    expect(channel.state).toBe("joined");
+  });
+});

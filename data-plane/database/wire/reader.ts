@@ -144,6 +144,12 @@ export class FieldReader {
     return isCut ? `${text.replace(/\ufffd$/, "")}…` : text;
   }
 
+  /** Text of so many bytes. */
+  text(bytes: number): string {
+    const at = this.advance(bytes);
+    return this.buffer.toString("utf8", at, at + bytes);
+  }
+
   rest(): Buffer {
     const at = this.at;
     this.at = this.end;

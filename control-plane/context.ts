@@ -2,6 +2,7 @@
 import type { PasswordHashing } from "./accounts/password-hashing.ts";
 import type { SignInLimits } from "./accounts/sign-in-limits.ts";
 import type { ClusterConnections } from "./clusters/cluster-connections.ts";
+import type { ClusterStatusReader } from "./clusters/cluster-status.ts";
 import type { ConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { HostChecks } from "./custom-hosts/host-checks.ts";
 import type { Database } from "./database.ts";
@@ -32,6 +33,7 @@ export interface Services {
   readonly loginResets: LoginResets;
   readonly hostChecks: HostChecks;
   readonly clusters: ClusterConnections;
+  readonly clusterStatus: ClusterStatusReader;
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;
   readonly sqlRuns: RunPlaces;

@@ -6,6 +6,7 @@ import { createSignInLimits } from "./accounts/sign-in-limits.ts";
 import { TrustedHops } from "./client/client-address.ts";
 import type { Maxima } from "./client/maxima.ts";
 import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connections.ts";
+import { createClusterStatusReader } from "./clusters/cluster-status.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import { ensureReplicationLogins } from "./clusters/replication-login.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
@@ -230,6 +231,7 @@ function createServices(
     events,
     vault,
     clusters,
+    clusterStatus: createClusterStatusReader({ clusters, now }),
     publicUrls,
     passwords,
     settings,

@@ -30,7 +30,7 @@ const ClusterStateEnum = builder.enumType("ClusterState", {
   },
 });
 
-const ClusterType = builder.objectRef<ClusterRow>("Cluster").implement({
+export const ClusterType = builder.objectRef<ClusterRow>("Cluster").implement({
   description: "A PostgreSQL server that holds shared projects. Its password is never shown.",
   fields: (t) => ({
     id: t.exposeID("id"),

@@ -1,7 +1,10 @@
 import type { AuthorizationTable, ReachedBy } from "../testing/authorization.ts";
 
 export const authorization: AuthorizationTable = {
-  "Query.clusters": { rule: { who: "instance-owner" }, document: () => "{ clusters { id name projectCount } }" },
+  "Query.clusters": {
+    rule: { who: "instance-owner" },
+    document: () => "{ clusters { id name projectCount status { problem } projects { edges { node { ref } } } } }",
+  },
   // Nothing listens on port 1: whoever is allowed gets as far as the refused connection.
   "Mutation.registerCluster": {
     rule: { who: "instance-owner" },
@@ -21,4 +24,5 @@ export const authorization: AuthorizationTable = {
 
 export const reachedBy: ReachedBy = {
   Cluster: "Query.clusters",
+  ClusterStatus: "Query.clusters",
 };

@@ -17,10 +17,12 @@ import {
   countProjectUsers,
   deleteProjectUser,
   findProjectUser,
+  listAppRoles,
   listProjectUsers,
   type ProjectUser,
   setAppRole,
   setBannedUntil,
+  type UserFilter,
 } from "./user-table.ts";
 import { withProjectUsers } from "./users-session.ts";
 
@@ -29,7 +31,24 @@ const MIN_PASSWORD_LENGTH = 6;
 const MAX_PASSWORD_BYTES = 72;
 const APP_ROLE = /^[a-z][a-z0-9_-]{0,62}$/;
 
-const ProjectUserType = builder.objectRef<ProjectUser>("ProjectUser").implement({
+const UserStatusEnum = builder.enumType("ProjectUserStatus", {
+  values: {
+    ACTIVE: { value: "active" },
+    UNCONFIRMED: { value: "unconfirmed", description: "Neither e-mail nor phone number is confirmed." },
+    BANNED: { value: "banned" },
+    ANONYMOUS: { value: "anonymous" },
+  } as const,
+});
+
+const UserSortEnum = builder.enumType("ProjectUserSort", {
+  values: {
+    CREATED: { value: "created", description: "Newest first." },
+    LAST_SIGN_IN: { value: "last-sign-in", description: "Latest first." },
+    EMAIL: { value: "email", description: "From a to z; those without one first." },
+  } as const,
+});
+
+export const ProjectUserType = builder.objectRef<ProjectUser>("ProjectUser").implement({
   description: "A person who signs in to the project's application; not an account of this installation.",
   fields: (t) => ({
     id: t.exposeID("id"),
@@ -44,6 +63,11 @@ const ProjectUserType = builder.objectRef<ProjectUser>("ProjectUser").implement(
     createdAt: t.expose("createdAt", { type: "DateTime", nullable: true }),
     lastSignInAt: t.expose("lastSignInAt", { type: "DateTime", nullable: true }),
     emailConfirmedAt: t.expose("emailConfirmedAt", { type: "DateTime", nullable: true }),
+    phoneConfirmedAt: t.expose("phoneConfirmedAt", { type: "DateTime", nullable: true }),
+    providers: t.stringList({
+      description: "Ways to sign in: `email`, `phone`, `github`; at most 20.",
+      resolve: ({ providers }) => [...providers],
+    }),
     bannedUntil: t.expose("bannedUntil", {
       type: "DateTime",
       nullable: true,
@@ -83,21 +107,36 @@ const AdminPasswordPayload = builder
 builder.objectFields(ProjectType, (t) => ({
   users: t.connection({
     type: ProjectUserType,
-    description: "Newest first. Role DEVELOPER and up.",
-    args: { search: t.arg.string({ required: false, description: "Part of an e-mail, or a whole id." }) },
+    description: "Role DEVELOPER and up.",
+    args: {
+      search: t.arg.string({ required: false, description: "Part of an e-mail or a phone number, or a whole id." }),
+      statuses: t.arg({ type: [UserStatusEnum], required: false }),
+      provider: t.arg.string({ required: false, description: "One that users sign in by: `email`, `github`." }),
+      role: t.arg.string({ required: false, description: "Claim `app_metadata.role`." }),
+      sort: t.arg({ type: UserSortEnum, defaultValue: "created" }),
+    },
     complexity: pageComplexity,
     resolve: ({ ref }, args, context) => {
       for (const name of ["after", "before"] as const) {
         if (args[name] != null && !isUuid(args[name])) throw new InvalidInput(name, "this is no cursor");
       }
-      const filter = { search: args.search?.trim() || null };
+      const filter: UserFilter = {
+        search: args.search?.trim() || null,
+        statuses: args.statuses ?? null,
+        provider: args.provider ?? null,
+        appRole: args.role ?? null,
+      };
       return resolveConnection<ProjectUser>(args, {
         cursorOf: ({ id }) => id,
         page: (page) =>
-          withProjectUsers(context, ref, "users.read", (session) => listProjectUsers(session, filter, page)),
+          withProjectUsers(context, ref, "users.read", (session) => listProjectUsers(session, filter, args.sort, page)),
         count: () => withProjectUsers(context, ref, "users.read", (session) => countProjectUsers(session, filter)),
       });
     },
+  }),
+  userRoles: t.stringList({
+    description: "What users have as claim `app_metadata.role`, the most common first. Role DEVELOPER and up.",
+    resolve: ({ ref }, _args, context) => withProjectUsers(context, ref, "users.read", listAppRoles),
   }),
   user: t.field({
     type: ProjectUserType,
@@ -204,7 +243,7 @@ builder.mutationFields((t) => ({
 }));
 
 /** Changes something in the project's database, and notes it when that is done. */
-async function change<T>(
+export async function change<T>(
   context: GraphqlContext,
   ref: string,
   verb: string,
@@ -223,13 +262,13 @@ async function change<T>(
   });
 }
 
-function found(user: ProjectUser | null): ProjectUser {
+export function found(user: ProjectUser | null): ProjectUser {
   if (!user) throw new NotFound("user");
   return user;
 }
 
 /** What is no UUID names nobody. */
-function userId(text: string): string {
+export function userId(text: string): string {
   if (!isUuid(text)) throw new NotFound("user");
   return text;
 }
@@ -240,7 +279,7 @@ function parseAppRole(role: string | null | undefined): string | null {
   return role;
 }
 
-function parsePassword(password: string): string {
+export function parsePassword(password: string): string {
   if (password.length < MIN_PASSWORD_LENGTH)
     throw new InvalidInput("password", `a password has at least ${MIN_PASSWORD_LENGTH} characters`);
   if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES)

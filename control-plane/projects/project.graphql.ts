@@ -100,7 +100,7 @@ export const ProjectType = builder.objectRef<ProjectRow>("Project").implement({
   }),
 });
 
-const ProjectConnection = builder.connectionObject({ type: ProjectType, name: "ProjectConnection" });
+export const ProjectConnection = builder.connectionObject({ type: ProjectType, name: "ProjectConnection" });
 
 builder.objectField(OrganizationType, "projects", (t) =>
   t.connection(
@@ -301,7 +301,11 @@ function scopeOfAccount({ id, isInstanceOwner }: AccountRow): ProjectScope {
   return isInstanceOwner ? { kind: "installation" } : { kind: "account", accountId: id };
 }
 
-function projectConnection(database: Queryable, args: Parameters<typeof resolveConnection>[0], filter: ProjectFilter) {
+export function projectConnection(
+  database: Queryable,
+  args: Parameters<typeof resolveConnection>[0],
+  filter: ProjectFilter,
+) {
   return resolveConnection<ProjectRow>(args, {
     cursorOf: ({ ref }) => ref,
     page: (page) => listProjects(database, filter, page),

@@ -15,6 +15,7 @@ export const authorization: AuthorizationTable = {
   "Project.realtimeSettings": reading("realtimeSettings { maxConcurrentUsers privateOnly }"),
   "Project.limits": reading("limits { requestsPerSecond }"),
   "Project.gatewaySettings": reading("gatewaySettings { corsOrigins customHosts }"),
+  "Project.settings": reading("settings { group name type value default choices }"),
   "Mutation.updateRestSettings": changing("updateRestSettings", "{maxRows: 5}"),
   "Mutation.updateAuthSettings": changing("updateAuthSettings", "{disableSignup: true}"),
   "Mutation.updateStorageSettings": changing("updateStorageSettings", "{fileSizeLimitBytes: 5}"),
@@ -30,4 +31,5 @@ export const reachedBy: ReachedBy = {
   RealtimeSettings: "Project.realtimeSettings",
   ProjectLimits: "Project.limits",
   GatewaySettings: "Project.gatewaySettings",
+  ProjectSetting: "Project.settings",
 };

@@ -97,6 +97,71 @@ const home = createRoute({
   component: page(() => import("./home/home-page.tsx"), "HomePage"),
 });
 
+const usersSearch = texts("q", "status", "role", "provider", "sort", "after", "before");
+const users = createRoute({
+  getParentRoute: () => project,
+  path: "/users",
+  validateSearch: usersSearch,
+  staticData: { width: "wide" },
+  component: page(() => import("./users/users-page.tsx"), "UsersPage"),
+});
+const user = createRoute({
+  getParentRoute: () => project,
+  path: "/users/$userId",
+  validateSearch: usersSearch,
+  staticData: { width: "wide" },
+  component: page(() => import("./users/users-page.tsx"), "UsersPage"),
+});
+
+const groupPages = () => import("./settings/group-pages.tsx");
+const auditSearch = texts("actor", "action", "since", "after", "before");
+const settings = [
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/general",
+    component: page(() => import("./settings/general-page.tsx"), "GeneralSettingsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/keys",
+    component: page(() => import("./settings/keys-page.tsx"), "KeysPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/jwt",
+    component: page(() => import("./settings/jwt-page.tsx"), "JwtPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/auth",
+    component: page(groupPages, "AuthSettingsPage"),
+  }),
+  createRoute({ getParentRoute: () => project, path: "/settings/api", component: page(groupPages, "ApiSettingsPage") }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/gateway",
+    component: page(groupPages, "GatewaySettingsPage"),
+  }),
+  createRoute({ getParentRoute: () => project, path: "/settings/limits", component: page(groupPages, "LimitsPage") }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/storage",
+    component: page(groupPages, "StorageSettingsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/secrets",
+    component: page(() => import("./settings/secrets-page.tsx"), "SecretsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
+    path: "/settings/audit",
+    validateSearch: auditSearch,
+    staticData: { width: "wide" },
+    component: page(() => import("./settings/audit-page.tsx"), "ProjectAuditPage"),
+  }),
+] as const;
+
 /** Addresses of Supabase Studio, as people have them in their bookmarks. `_` asks which project. */
 const studio = createRoute({
   getParentRoute: () => app,
@@ -117,8 +182,81 @@ const STUDIO_PAGES = [
 ] as const;
 
 const account = createRoute({ getParentRoute: () => app, path: "/account", component: AccountLayout });
+const accountPages = [
+  createRoute({
+    getParentRoute: () => account,
+    path: "/profile",
+    component: page(() => import("./account/profile-page.tsx"), "ProfilePage"),
+  }),
+  createRoute({
+    getParentRoute: () => account,
+    path: "/organizations",
+    component: page(() => import("./account/organizations-page.tsx"), "OrganizationsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => account,
+    path: "/tokens",
+    component: page(() => import("./account/tokens-page.tsx"), "TokensPage"),
+  }),
+  createRoute({
+    getParentRoute: () => account,
+    path: "/preferences",
+    component: page(() => import("./account/preferences-page.tsx"), "PreferencesPage"),
+  }),
+] as const;
+
 const organization = createRoute({ getParentRoute: () => app, path: "/orgs/$slug", component: OrganizationLayout });
+const organizationPages = [
+  createRoute({
+    getParentRoute: () => organization,
+    path: "/members",
+    validateSearch: texts("after", "before"),
+    component: page(() => import("./orgs/members-page.tsx"), "MembersPage"),
+  }),
+  createRoute({
+    getParentRoute: () => organization,
+    path: "/audit",
+    validateSearch: auditSearch,
+    component: page(() => import("./orgs/audit-page.tsx"), "OrganizationAuditPage"),
+  }),
+  createRoute({
+    getParentRoute: () => organization,
+    path: "/settings",
+    component: page(() => import("./orgs/settings-page.tsx"), "OrganizationSettingsPage"),
+  }),
+] as const;
+
 const instance = createRoute({ getParentRoute: () => app, path: "/instance", component: InstanceLayout });
+const instancePages = [
+  createRoute({
+    getParentRoute: () => instance,
+    path: "/clusters",
+    component: page(() => import("./instance/clusters-page.tsx"), "ClustersPage"),
+  }),
+  createRoute({
+    getParentRoute: () => instance,
+    path: "/organizations",
+    validateSearch: texts("q", "after", "before"),
+    component: page(() => import("./instance/organizations-page.tsx"), "InstanceOrganizationsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => instance,
+    path: "/accounts",
+    validateSearch: texts("q", "after", "before"),
+    component: page(() => import("./instance/accounts-page.tsx"), "AccountsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => instance,
+    path: "/services",
+    component: page(() => import("./instance/services-page.tsx"), "ServicesPage"),
+  }),
+  createRoute({
+    getParentRoute: () => instance,
+    path: "/audit",
+    validateSearch: auditSearch,
+    component: page(() => import("./instance/audit-page.tsx"), "InstanceAuditPage"),
+  }),
+] as const;
 
 const routeTree = root.addChildren([
   signIn,
@@ -128,10 +266,10 @@ const routeTree = root.addChildren([
     start,
     studio,
     plain.addChildren([projects]),
-    project.addChildren([home]),
-    account,
-    organization,
-    instance,
+    project.addChildren([home, users, user, ...settings]),
+    account.addChildren(accountPages),
+    organization.addChildren(organizationPages),
+    instance.addChildren(instancePages),
   ]),
 ]);
 

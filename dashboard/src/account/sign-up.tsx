@@ -1,7 +1,7 @@
 /** Making an account: the first one owns the installation; later ones where sign-up is open, or with an invitation. */
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { AppError } from "../graphql/errors.ts";
+import { errorBeside, fieldError } from "../graphql/errors.ts";
 import { useMutation, useQuery } from "../graphql/hooks.ts";
 import { Button } from "../ui/button.tsx";
 import { SubmitForm } from "../ui/dialog.tsx";
@@ -104,17 +104,10 @@ export function SignUpForm({
         error={at("password")}
         help="At least 8 characters."
       />
-      {signUp.error && !["email", "name", "organizationName", "password"].some((field) => at(field)) ? (
-        <InlineError error={signUp.error} />
-      ) : null}
+      <InlineError error={errorBeside(signUp.error, "email", "name", "organizationName", "password")} />
       <Button variant="primary" size="large" type="submit" isPending={signUp.isRunning}>
         Make the account
       </Button>
     </SubmitForm>
   );
-}
-
-/** The message for a field, when it is the field that was refused; input objects put their name before it. */
-export function fieldError(error: AppError | null, field: string): string | null {
-  return error?.field?.split(".").at(-1) === field ? error.message : null;
 }

@@ -40,6 +40,16 @@ export function localError(message: string, field: string | null = null): AppErr
   return { ...NOTHING_MORE, code: "INVALID_INPUT", message, field };
 }
 
+/** The message for a field, when it is the one that was refused; input objects put their name before it. */
+export function fieldError(error: AppError | null, field: string): string | null {
+  return error?.field?.split(".").at(-1) === field ? error.message : null;
+}
+
+/** The failure, unless it stands at one of these fields already. */
+export function errorBeside(error: AppError | null, ...fields: readonly string[]): AppError | null {
+  return fields.some((field) => fieldError(error, field)) ? null : error;
+}
+
 const NOTHING_MORE = { field: null, retryAfterSeconds: null, requestId: null, details: {} };
 
 /** The API's messages begin small and have no full stop, for they are used within sentences as well. */

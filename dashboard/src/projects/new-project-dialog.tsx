@@ -1,6 +1,6 @@
 /** A new project: its name, where it belongs, and on what it runs. It appears in the list at once, with its steps. */
 import { useState } from "react";
-import { fieldError } from "../account/sign-up.tsx";
+import { fieldError } from "../graphql/errors.ts";
 import { useMutation } from "../graphql/hooks.ts";
 import { roleAllows, useViewer } from "../shell/viewer.ts";
 import { Button } from "../ui/button.tsx";

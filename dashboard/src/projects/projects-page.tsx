@@ -1,14 +1,14 @@
 /** All projects of one organization or of all, with their live states. */
 import { useNavigate, useRouterState, useSearch } from "@tanstack/react-router";
 import { Plus } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import { useMutation, useQuery, useSubscription } from "../graphql/hooks.ts";
 import { Page, Toolbar } from "../shell/page.tsx";
 import { keysLabel, SHORTCUTS, useShortcuts } from "../shell/shortcuts.ts";
 import { roleAllows, useViewer } from "../shell/viewer.ts";
 import { Button } from "../ui/button.tsx";
 import { Pager, pageArguments } from "../ui/data-list.tsx";
-import { SearchField, Select } from "../ui/field.tsx";
+import { DelayedSearchField, Select } from "../ui/field.tsx";
 import { plural } from "../ui/format.ts";
 import { EmptyState, ErrorState, Loading, Stale } from "../ui/state.tsx";
 import { toast, toastFailure } from "../ui/toast.tsx";
@@ -24,7 +24,6 @@ import { type ListedProject, ProjectList } from "./project-list.tsx";
 import { type ProjectState, STATES } from "./project-state.tsx";
 
 const PAGE_SIZE = 50;
-const SEARCH_AFTER_MS = 200;
 
 export function ProjectsPage() {
   const search = useSearch({ from: "/app/plain/projects" });
@@ -34,15 +33,12 @@ export function ProjectsPage() {
   const [isCreating, setCreating] = useHashDialog("new");
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const searchInput = useRef<HTMLInputElement>(null);
-  const [text, setText] = useDelayedText(
-    search.q ?? "",
-    (q) =>
-      void navigate({
-        to: "/projects",
-        search: { ...search, q: q || undefined, after: undefined, before: undefined } as never,
-        replace: true,
-      }),
-  );
+  const setText = (q: string) =>
+    void navigate({
+      to: "/projects",
+      search: { ...search, q: q || undefined, after: undefined, before: undefined } as never,
+      replace: true,
+    });
   const list = useProjects(organization?.id, search);
   const { data, error, isFetching, refetch } = list;
   useShortcuts({
@@ -69,10 +65,10 @@ export function ProjectsPage() {
       actions={newProject}
     >
       <Toolbar>
-        <SearchField
+        <DelayedSearchField
           label="Search by name or ref"
           placeholder={`Search by name or ref  ${keysLabel(SHORTCUTS.search.keys)}`}
-          value={text}
+          value={search.q ?? ""}
           onChange={setText}
           inputRef={searchInput}
         />
@@ -271,17 +267,4 @@ function useHashDialog(name: string): [boolean, (open: boolean) => void] {
     (open) =>
       void navigate({ to: ".", search: true, hash: open ? name : "", replace: true } as Parameters<typeof navigate>[0]),
   ];
-}
-
-/** What is typed shows at once and acts when the typing pauses. */
-function useDelayedText(value: string, act: (text: string) => void): [string, (text: string) => void] {
-  const [text, setText] = useState(value);
-  const latest = useRef(act);
-  latest.current = act;
-  useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => latest.current(text), SEARCH_AFTER_MS);
-    return () => clearTimeout(timer);
-  }, [text, value]);
-  return [text, setText];
 }

@@ -1,4 +1,5 @@
 /** The viewer's own corner: account, theme, what belongs to the installation, signing out. */
+import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { SignOutDocument } from "../account/generated/operations.ts";
 import { useMutation } from "../graphql/hooks.ts";
@@ -22,6 +23,7 @@ const THEMES: readonly (readonly [Theme, string])[] = [
 
 export function AccountMenu({ onShortcuts }: { readonly onShortcuts: () => void }) {
   const viewer = useViewer();
+  const navigate = useNavigate();
   const [theme, setTheme] = useTheme();
   const [drafts, setDrafts] = useState<number | null>(null);
   const signOut = useMutation(SignOutDocument);
@@ -51,6 +53,22 @@ export function AccountMenu({ onShortcuts }: { readonly onShortcuts: () => void 
           {
             heading: viewer.email,
             items: [
+              { id: "profile", label: "Profile", onAction: () => void navigate({ to: "/account/profile" }) },
+              { id: "tokens", label: "Access tokens", onAction: () => void navigate({ to: "/account/tokens" }) },
+              {
+                id: "preferences",
+                label: "Preferences",
+                onAction: () => void navigate({ to: "/account/preferences" }),
+              },
+              ...(viewer.isInstanceOwner
+                ? [
+                    {
+                      id: "instance",
+                      label: "Installation",
+                      onAction: () => void navigate({ to: "/instance/clusters" }),
+                    },
+                  ]
+                : []),
               {
                 id: "shortcuts",
                 label: "Keyboard shortcuts",

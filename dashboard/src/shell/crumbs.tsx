@@ -50,6 +50,24 @@ function OrganizationCrumb({ slug }: { readonly slug: string | undefined }) {
               })),
             ],
           },
+          {
+            items: [
+              ...(current
+                ? [
+                    {
+                      id: "members",
+                      label: "Members and settings",
+                      onAction: () => void navigate({ to: "/orgs/$slug/members", params: { slug: current.slug } }),
+                    },
+                  ]
+                : []),
+              {
+                id: "new",
+                label: "New organization",
+                onAction: () => void navigate({ to: "/account/organizations" }),
+              },
+            ],
+          },
         ]}
       />
     </span>

@@ -125,7 +125,7 @@ function useEntries(search: string): readonly Entry[] {
         id,
         group: "Organizations",
         label: visible(name),
-        run: () => void navigate({ to: "/projects", search: { org: slug } }),
+        run: go("/orgs/$slug/members", { slug }),
       })),
       ...(viewer.isInstanceOwner ? pagesOf("Installation", INSTANCE_PAGES, {}) : []),
       {
@@ -136,6 +136,7 @@ function useEntries(search: string): readonly Entry[] {
       },
       { id: "light", group: "Commands", label: "Light theme", run: () => setTheme("light") },
       { id: "dark", group: "Commands", label: "Dark theme", run: () => setTheme("dark") },
+      { id: "tokens", group: "Commands", label: "Access tokens", run: go("/account/tokens") },
     ];
   }, [navigate, viewer, ref, project, projects, setTheme]);
 }

@@ -31,6 +31,11 @@ export function ProjectLayout() {
   const go = (to: NonNullable<LinkProps["to"]>) => () => void navigate({ to, params: { ref } as never });
   useShortcuts({
     goHome: go("/projects/$ref"),
+    goUsers: go("/projects/$ref/users"),
+    goSettings: go("/projects/$ref/settings/general"),
+    goMembers: () => {
+      if (data) void navigate({ to: "/orgs/$slug/members", params: { slug: data.project.organization.slug } });
+    },
   });
   const width = useMatches({ select: (matches) => matches.at(-1)?.staticData.width ?? "narrow" });
 

@@ -1,6 +1,25 @@
 /** The navigation at the left: a list of links by section. On narrow screens the same list is in a drawer. */
 import { Link, type LinkProps, useParams, useRouterState } from "@tanstack/react-router";
-import { FolderKanban, House } from "lucide-react";
+import {
+  Boxes,
+  Braces,
+  Building2,
+  FolderKanban,
+  Gauge,
+  HardDrive,
+  House,
+  KeyRound,
+  Lock,
+  Palette,
+  ScrollText,
+  Server,
+  Settings,
+  ShieldCheck,
+  Signature,
+  UserRound,
+  Users,
+  Waypoints,
+} from "lucide-react";
 import type { ComponentType, SVGProps } from "react";
 import { useQuery } from "../graphql/hooks.ts";
 import { ProjectFrameDocument } from "./generated/operations.ts";
@@ -25,15 +44,60 @@ export interface RailGroup {
 /** A project's pages. A page that is added here appears in rail, drawer and palette. */
 export const PROJECT_PAGES: readonly RailGroup[] = [
   {
-    items: [{ label: "Home", icon: House, to: "/projects/$ref", isExact: true }],
+    items: [
+      { label: "Home", icon: House, to: "/projects/$ref", isExact: true },
+      { label: "Users", icon: Users, to: "/projects/$ref/users", least: "DEVELOPER" },
+    ],
+  },
+  {
+    heading: "Settings",
+    items: [
+      { label: "General", icon: Settings, to: "/projects/$ref/settings/general" },
+      { label: "API keys", icon: KeyRound, to: "/projects/$ref/settings/keys", least: "DEVELOPER" },
+      { label: "JWT", icon: Signature, to: "/projects/$ref/settings/jwt", least: "DEVELOPER" },
+      { label: "Auth", icon: ShieldCheck, to: "/projects/$ref/settings/auth", least: "DEVELOPER" },
+      { label: "Data API", icon: Braces, to: "/projects/$ref/settings/api", least: "DEVELOPER" },
+      { label: "Gateway", icon: Waypoints, to: "/projects/$ref/settings/gateway", least: "DEVELOPER" },
+      { label: "Storage", icon: HardDrive, to: "/projects/$ref/settings/storage", least: "DEVELOPER" },
+      { label: "Limits", icon: Gauge, to: "/projects/$ref/settings/limits", least: "DEVELOPER" },
+      { label: "Secrets", icon: Lock, to: "/projects/$ref/settings/secrets", least: "DEVELOPER" },
+      { label: "Audit log", icon: ScrollText, to: "/projects/$ref/settings/audit", least: "ADMIN" },
+    ],
   },
 ];
 
-export const ORGANIZATION_PAGES: readonly RailGroup[] = [];
+export const ORGANIZATION_PAGES: readonly RailGroup[] = [
+  {
+    items: [
+      { label: "Members", icon: Users, to: "/orgs/$slug/members" },
+      { label: "Audit log", icon: ScrollText, to: "/orgs/$slug/audit", least: "ADMIN" },
+      { label: "Settings", icon: Settings, to: "/orgs/$slug/settings" },
+    ],
+  },
+];
 
-export const INSTANCE_PAGES: readonly RailGroup[] = [];
+export const INSTANCE_PAGES: readonly RailGroup[] = [
+  {
+    items: [
+      { label: "Clusters", icon: Server, to: "/instance/clusters" },
+      { label: "Organizations", icon: Building2, to: "/instance/organizations" },
+      { label: "Accounts", icon: UserRound, to: "/instance/accounts" },
+      { label: "Service tokens", icon: KeyRound, to: "/instance/services" },
+      { label: "Audit log", icon: ScrollText, to: "/instance/audit" },
+    ],
+  },
+];
 
-export const ACCOUNT_PAGES: readonly RailGroup[] = [];
+export const ACCOUNT_PAGES: readonly RailGroup[] = [
+  {
+    items: [
+      { label: "Profile", icon: UserRound, to: "/account/profile" },
+      { label: "Organizations", icon: Building2, to: "/account/organizations" },
+      { label: "Access tokens", icon: KeyRound, to: "/account/tokens" },
+      { label: "Preferences", icon: Palette, to: "/account/preferences" },
+    ],
+  },
+];
 
 export function Rail({
   label,
@@ -93,7 +157,11 @@ export function DrawerContent({ onChosen }: { readonly onChosen: () => void }) {
   const organization = organizations.find((candidate) => candidate.slug === slug);
   const elsewhere: RailGroup = {
     heading: "Elsewhere",
-    items: [{ label: "Projects", icon: FolderKanban, to: "/projects" }],
+    items: [
+      { label: "Projects", icon: FolderKanban, to: "/projects" },
+      ...(isInstanceOwner ? [{ label: "Installation", icon: Boxes, to: "/instance/clusters" } as const] : []),
+      { label: "Account", icon: UserRound, to: "/account/profile" },
+    ],
   };
   const [groups, viewerRole]: [readonly RailGroup[], Role] = ref
     ? [PROJECT_PAGES, data?.project.viewerRole ?? "VIEWER"]

@@ -1,6 +1,6 @@
 /** Inputs: label above, help below, the reason below that. The label is always there; a placeholder is an example only. */
 import { Check, ChevronDown, CircleAlert, Minus, Search } from "lucide-react";
-import { type ReactNode, type Ref, useId } from "react";
+import { type ReactNode, type Ref, useEffect, useId, useRef, useState } from "react";
 import { Button } from "react-aria-components/Button";
 import { Checkbox as AriaCheckbox } from "react-aria-components/Checkbox";
 import { FieldError } from "react-aria-components/FieldError";
@@ -108,6 +108,30 @@ export function SearchField({ label, value, onChange, placeholder, className, in
       />
     </AriaSearchField>
   );
+}
+
+const ACT_AFTER_MS = 200;
+
+/** What is typed shows at once and acts when the typing pauses; a value that changes elsewhere is taken over. */
+export function DelayedSearchField({ value, onChange, ...props }: SearchFieldProps) {
+  const [text, setText] = useState(value);
+  const given = useRef(value);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  useEffect(() => {
+    if (given.current === value) return;
+    given.current = value;
+    setText(value);
+  }, [value]);
+  useEffect(() => {
+    if (text === given.current) return;
+    const timer = setTimeout(() => {
+      given.current = text;
+      latest.current(text);
+    }, ACT_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return <SearchField {...props} value={text} onChange={setText} />;
 }
 
 export interface Choice<Value extends string> {

@@ -18,6 +18,17 @@ export type Scalars = {
   JSON: unknown;
 };
 
+/** What a member may do, from least to most; each role includes those before it. */
+export type Role =
+  /** Creates and deletes projects, reveals secrets, manages members. */
+  | "ADMIN"
+  /** Runs SQL, reads public keys and settings, manages project users. */
+  | "DEVELOPER"
+  /** Everything, including owners and the organization itself. */
+  | "OWNER"
+  /** Sees names, states, health and usage. No keys, no secrets, no data. */
+  | "VIEWER";
+
 export type SignUpInput = {
   email: Scalars["String"];
   /** Needed unless it is the first account or sign-up is open. */
@@ -64,6 +75,85 @@ export type AcceptInvitationMutation = {
   acceptInvitation: { id: string; name: string; slug: string };
 };
 
+export type ProfileQueryVariables = Exact<{ [key: string]: never }>;
+
+export type ProfileQuery = {
+  viewer?: {
+    id: string;
+    email: string;
+    name: string;
+    createdAt: string;
+  } | null;
+};
+
+export type UpdateAccountMutationVariables = Exact<{
+  name: Scalars["String"];
+}>;
+
+export type UpdateAccountMutation = {
+  updateAccount: { id: string; name: string };
+};
+
+export type ChangeEmailMutationVariables = Exact<{
+  currentPassword: Scalars["String"];
+  email: Scalars["String"];
+}>;
+
+export type ChangeEmailMutation = {
+  changeEmail: { id: string; email: string };
+};
+
+export type ChangePasswordMutationVariables = Exact<{
+  currentPassword: Scalars["String"];
+  newPassword: Scalars["String"];
+}>;
+
+export type ChangePasswordMutation = { changePassword: boolean };
+
+export type AccessTokensQueryVariables = Exact<{ [key: string]: never }>;
+
+export type AccessTokensQuery = {
+  viewer?: {
+    id: string;
+    accessTokens: Array<{
+      id: string;
+      name: string;
+      prefix: string;
+      createdAt: string;
+      lastUsedAt?: string | null;
+      expiresAt?: string | null;
+    }>;
+  } | null;
+};
+
+export type CreateAccessTokenMutationVariables = Exact<{
+  name: Scalars["String"];
+  expiresAt?: InputMaybe<Scalars["DateTime"]>;
+}>;
+
+export type CreateAccessTokenMutation = {
+  createAccessToken: { token: string; accessToken: { id: string } };
+};
+
+export type RevokeAccessTokenMutationVariables = Exact<{
+  id: Scalars["ID"];
+}>;
+
+export type RevokeAccessTokenMutation = { revokeAccessToken: string };
+
+export type CreateOrganizationMutationVariables = Exact<{
+  name: Scalars["String"];
+}>;
+
+export type CreateOrganizationMutation = {
+  createOrganization: {
+    id: string;
+    name: string;
+    slug: string;
+    viewerRole: Role;
+  };
+};
+
 /** An operation's text; the types of its answer and variables go along. */
 export type OperationText<Data, Variables> = string & { readonly types?: (variables: Variables) => Data };
 
@@ -96,5 +186,68 @@ export const AcceptInvitationDocument: OperationText<AcceptInvitationMutation, A
     id
     name
     slug
+  }
+}`;
+
+export const ProfileDocument: OperationText<ProfileQuery, ProfileQueryVariables> = `query Profile {
+  viewer {
+    id
+    email
+    name
+    createdAt
+  }
+}`;
+
+export const UpdateAccountDocument: OperationText<UpdateAccountMutation, UpdateAccountMutationVariables> = `mutation UpdateAccount($name: String!) {
+  updateAccount(name: $name) {
+    id
+    name
+  }
+}`;
+
+export const ChangeEmailDocument: OperationText<ChangeEmailMutation, ChangeEmailMutationVariables> = `mutation ChangeEmail($currentPassword: String!, $email: String!) {
+  changeEmail(currentPassword: $currentPassword, email: $email) {
+    id
+    email
+  }
+}`;
+
+export const ChangePasswordDocument: OperationText<ChangePasswordMutation, ChangePasswordMutationVariables> = `mutation ChangePassword($currentPassword: String!, $newPassword: String!) {
+  changePassword(currentPassword: $currentPassword, newPassword: $newPassword)
+}`;
+
+export const AccessTokensDocument: OperationText<AccessTokensQuery, AccessTokensQueryVariables> = `query AccessTokens {
+  viewer {
+    id
+    accessTokens {
+      id
+      name
+      prefix
+      createdAt
+      lastUsedAt
+      expiresAt
+    }
+  }
+}`;
+
+export const CreateAccessTokenDocument: OperationText<CreateAccessTokenMutation, CreateAccessTokenMutationVariables> = `mutation CreateAccessToken($name: String!, $expiresAt: DateTime) {
+  createAccessToken(name: $name, expiresAt: $expiresAt) {
+    token
+    accessToken {
+      id
+    }
+  }
+}`;
+
+export const RevokeAccessTokenDocument: OperationText<RevokeAccessTokenMutation, RevokeAccessTokenMutationVariables> = `mutation RevokeAccessToken($id: ID!) {
+  revokeAccessToken(id: $id)
+}`;
+
+export const CreateOrganizationDocument: OperationText<CreateOrganizationMutation, CreateOrganizationMutationVariables> = `mutation CreateOrganization($name: String!) {
+  createOrganization(name: $name) {
+    id
+    name
+    slug
+    viewerRole
   }
 }`;

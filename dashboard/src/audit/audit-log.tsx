@@ -166,7 +166,7 @@ export function AuditLog({
 
 /** `name: shop, kind: secret`; what is nested stays JSON. */
 function describe(details: unknown): string {
-  if (typeof details !== "object" || details === null) return "";
+  if (typeof details !== "object" || details === null || Object.keys(details).length === 0) return "–";
   return visible(
     Object.entries(details)
       .filter(([, value]) => value !== null && value !== undefined)

@@ -156,15 +156,15 @@ export function rotationSteps(keys: readonly Pick<SigningKey, "state">[]): Step[
   return [
     {
       name: "Make a standby key: everybody learns to verify it",
-      state: has("STANDBY") || isRotated ? "done" : "running",
+      state: has("STANDBY") || isRotated ? "done" : "next",
     },
     {
       name: "Rotate: it signs, the one before it still verifies",
-      state: isRotated ? "done" : has("STANDBY") ? "running" : "waiting",
+      state: isRotated ? "done" : has("STANDBY") ? "next" : "waiting",
     },
     {
       name: "Remove the previous key when its tokens have run out",
-      state: has("PREVIOUS") ? "running" : has("CURRENT") ? "done" : "waiting",
+      state: has("PREVIOUS") ? "next" : has("CURRENT") ? "done" : "waiting",
     },
   ];
 }

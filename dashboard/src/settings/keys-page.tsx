@@ -86,6 +86,7 @@ function Keys() {
             {
               id: "key",
               title: "Key",
+              isGrowing: true,
               cell: (key) =>
                 key.revokedAt ? (
                   <code>{key.prefix}…</code>

@@ -9,6 +9,7 @@ import { readDraft, removeDraft, writeDraft } from "../shell/drafts.ts";
 import { useProject } from "../shell/project-layout.tsx";
 import { roleAllows, useViewer } from "../shell/viewer.ts";
 import { Button } from "../ui/button.tsx";
+import { cx } from "../ui/cx.ts";
 import { SubmitForm } from "../ui/dialog.tsx";
 import { Select, Switch, TextField } from "../ui/field.tsx";
 import { formatBytes, plural } from "../ui/format.ts";
@@ -112,7 +113,7 @@ function Fields({
         />
       ))}
       {mayChange ? (
-        <div className={styles.bar}>
+        <div className={cx(styles.bar, changed.length > 0 && styles.unsaved)}>
           <span>
             {changed.length === 0 ? "Everything is saved." : `${plural(changed.length, "change")} not saved yet.`}
           </span>

@@ -48,7 +48,7 @@ export function Section({
     <section className={styles.section}>
       <div className={styles.sectionHead}>
         <h2>{title}</h2>
-        {actions}
+        {actions ? <div className={styles.pageActions}>{actions}</div> : null}
         {lead ? <p>{lead}</p> : null}
       </div>
       {children}

@@ -14,6 +14,8 @@ export interface Column<Item> {
   readonly place?: "primary" | "check" | "corner";
   /** As wide as its content. */
   readonly isNarrow?: boolean;
+  /** Takes the room that is left; what is longer is cut. */
+  readonly isGrowing?: boolean;
   readonly isQuiet?: boolean;
   /** The title is for screen readers only. */
   readonly isTitleHidden?: boolean;
@@ -42,13 +44,14 @@ export function DataList<Item>({ label, items, keyOf, columns }: DataListProps<I
         <tbody>
           {items.map((item) => (
             <tr key={keyOf(item)}>
-              {columns.map(({ id, title, cell, align, place, isNarrow, isQuiet, isTitleHidden }) => (
+              {columns.map(({ id, title, cell, align, place, isNarrow, isGrowing, isQuiet, isTitleHidden }) => (
                 <td
                   key={id}
                   className={cx(
                     align && styles[align],
                     place && styles[place],
                     isNarrow && styles.narrow,
+                    isGrowing && styles.grows,
                     isQuiet && styles.quiet,
                     place === "primary" && styles.name,
                   )}

@@ -170,7 +170,7 @@ export function Select<Value extends string>({
     >
       {isCompact ? null : <Label className={styles.label ?? ""}>{label}</Label>}
       <Button className={styles.select ?? ""}>
-        <SelectValue />
+        <SelectValue>{({ selectedText }) => selectedText}</SelectValue>
         <ChevronDown aria-hidden />
       </Button>
       <Below help={help} error={error} />

@@ -1,5 +1,5 @@
 /** Smaller parts that pages are made of: pairs of name and value, code, tabs, steps, times. */
-import { Check, Circle, LoaderCircle, TriangleAlert } from "lucide-react";
+import { ArrowRight, Check, Circle, LoaderCircle, TriangleAlert } from "lucide-react";
 import { Fragment, type ReactNode } from "react";
 import { Tabs as AriaTabs, Tab, TabList, TabPanel } from "react-aria-components/Tabs";
 import { CopyButton } from "./copy.tsx";
@@ -88,12 +88,13 @@ export function Tabs({
 
 export interface Step {
   readonly name: string;
-  readonly state: "done" | "running" | "failed" | "waiting";
+  readonly state: "done" | "running" | "next" | "failed" | "waiting";
 }
 
 const STEP_ICONS = {
   done: <Check aria-hidden color="var(--success)" />,
   running: <LoaderCircle aria-hidden color="var(--info)" />,
+  next: <ArrowRight aria-hidden color="var(--accent)" />,
   failed: <TriangleAlert aria-hidden />,
   waiting: <Circle aria-hidden color="var(--text-3)" />,
 };
@@ -105,7 +106,7 @@ export function Steps({ label, steps }: { readonly label: string; readonly steps
         <li
           key={name}
           className={cx(state === "failed" && styles.failed)}
-          {...(state === "running" ? { "aria-current": "step" as const } : {})}
+          {...(state === "running" || state === "next" ? { "aria-current": "step" as const } : {})}
         >
           {STEP_ICONS[state]}
           <span>

@@ -1,7 +1,7 @@
 /** A project's settings as data: for forms and scripts that show every setting without knowing their names. */
 import { builder } from "../builder.ts";
+import { listCustomHosts } from "../custom-hosts/custom-host-table.ts";
 import { requireProject } from "../permissions.ts";
-import { listCustomHosts } from "./custom-hosts.ts";
 import { ProjectType } from "./project.graphql.ts";
 import { effectiveSettings, type ProjectSettings, type SettingsGroup, type SettingsPolicy } from "./settings.ts";
 import type { Field } from "./settings-field.ts";

@@ -106,7 +106,7 @@ export type AuthSettingsInput = {
 export type GatewaySettingsInput = {
   /** Origins whose pages may call the project; * for all. */
   corsOrigins?: InputMaybe<Array<Scalars["String"]>>;
-  /** Host names of your own that lead to the project. One host has one project. */
+  /** Host names of your own. Each leads to the project once its DNS record was found: see Project.customHosts. */
   customHosts?: InputMaybe<Array<Scalars["String"]>>;
   /** Whether a request without an API key is refused; off: it acts as anon. */
   requireApiKey?: InputMaybe<Scalars["Boolean"]>;
@@ -152,7 +152,7 @@ export type RestSettingsInput = {
   jwtAudience?: InputMaybe<Scalars["String"]>;
   /** Where a token says which role it acts as (jwt-role-claim-key). */
   jwtRoleClaimKey?: InputMaybe<Scalars["String"]>;
-  /** Most rows of one response; null for no limit (db-max-rows). */
+  /** Most rows of one response; null for the most that the installation allows (db-max-rows). */
   maxRows?: InputMaybe<Scalars["Int"]>;
   /** What the OpenAPI document at the root shows (openapi-mode). */
   openApiMode?: InputMaybe<RestSettingsOpenApiMode>;
@@ -207,8 +207,18 @@ export type SigningKeyState =
 
 /** What is left out stays as it is. Null is null where the setting may be null, and the default elsewhere. */
 export type StorageSettingsInput = {
+  /** Media types that the buckets of the project may hold, such as image/png or image/*; none allows all. */
+  allowedMimeTypes?: InputMaybe<Array<Scalars["String"]>>;
   /** Largest object in bytes, where its bucket sets no smaller limit. Uploads also pass the limit maxUploadBytes. */
   fileSizeLimitBytes?: InputMaybe<Scalars["Float"]>;
+  /** Whether images are resized and converted on request (/render/image). */
+  imageTransformationEnabled?: InputMaybe<Scalars["Boolean"]>;
+  /** Whether the S3 endpoint answers (/storage/v1/s3). */
+  s3ProtocolEnabled?: InputMaybe<Scalars["Boolean"]>;
+  /** Most bytes of all objects together; uploads beyond it are refused. */
+  totalBytesLimit?: InputMaybe<Scalars["Float"]>;
+  /** Seconds for which the bytes of deleted and replaced objects are kept, so that a backup can read them. */
+  trashSeconds?: InputMaybe<Scalars["Int"]>;
 };
 
 export type ProjectSettingsQueryVariables = Exact<{

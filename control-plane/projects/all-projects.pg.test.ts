@@ -96,7 +96,7 @@ test("settings are listed with their defaults as the mutations take them", async
   });
   expect(find("maxRows")).toMatchObject({ value: null, default: 1000, isNullable: true, type: "Int" });
   expect(new Set(project.settings.map(({ group }: { group: string }) => group))).toEqual(
-    new Set(["REST", "AUTH", "STORAGE", "LIMITS", "GATEWAY"]),
+    new Set(["REST", "AUTH", "STORAGE", "REALTIME", "LIMITS", "GATEWAY"]),
   );
 });
 

@@ -20,6 +20,7 @@ const SettingsGroupEnum = builder.enumType("SettingsGroup", {
     REST: { value: "rest" },
     AUTH: { value: "auth" },
     STORAGE: { value: "storage" },
+    REALTIME: { value: "realtime" },
     LIMITS: { value: "limits" },
     GATEWAY: { value: "gateway" },
   } as const,

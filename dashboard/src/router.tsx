@@ -145,6 +145,11 @@ const settings = [
   createRoute({ getParentRoute: () => project, path: "/settings/limits", component: page(groupPages, "LimitsPage") }),
   createRoute({
     getParentRoute: () => project,
+    path: "/settings/realtime",
+    component: page(groupPages, "RealtimeSettingsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => project,
     path: "/settings/storage",
     component: page(groupPages, "StorageSettingsPage"),
   }),

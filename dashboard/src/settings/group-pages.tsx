@@ -2,10 +2,12 @@
 import type { ReactNode } from "react";
 import { Page, Section } from "../shell/page.tsx";
 import { NeedsRole, useProject } from "../shell/project-layout.tsx";
+import { CustomHosts } from "./custom-hosts.tsx";
 import {
   UpdateAuthSettingsDocument,
   UpdateGatewaySettingsDocument,
   UpdateLimitsDocument,
+  UpdateRealtimeSettingsDocument,
   UpdateRestSettingsDocument,
   UpdateStorageSettingsDocument,
 } from "./generated/operations.ts";
@@ -16,6 +18,7 @@ const UPDATES = {
   REST: UpdateRestSettingsDocument,
   AUTH: UpdateAuthSettingsDocument,
   STORAGE: UpdateStorageSettingsDocument,
+  REALTIME: UpdateRealtimeSettingsDocument,
   LIMITS: UpdateLimitsDocument,
   GATEWAY: UpdateGatewaySettingsDocument,
 } as Readonly<Record<SettingsFormProps["group"], unknown>> as Readonly<
@@ -57,6 +60,7 @@ export function GatewaySettingsPage() {
   return (
     <SettingsPage title="Gateway" lead="How requests are let in: keys, origins of pages, host names of your own.">
       <Form group="GATEWAY" />
+      <CustomHosts />
     </SettingsPage>
   );
 }
@@ -65,6 +69,14 @@ export function LimitsPage() {
   return (
     <SettingsPage title="Limits" lead="What the project may use of the processes that all projects share.">
       <Form group="LIMITS" />
+    </SettingsPage>
+  );
+}
+
+export function RealtimeSettingsPage() {
+  return (
+    <SettingsPage title="Realtime" lead="What clients of the realtime service may do.">
+      <Form group="REALTIME" />
     </SettingsPage>
   );
 }

@@ -102,6 +102,14 @@ export type AuthSettingsInput = {
   uriAllowList?: InputMaybe<Array<Scalars["String"]>>;
 };
 
+export type CustomHostState =
+  /** The host still leads to the project, but its record is gone; see `routedUntil`. */
+  | "FAILING"
+  /** No proof was found yet: the host does not lead to the project. */
+  | "PENDING"
+  /** The host leads to the project. */
+  | "VERIFIED";
+
 /** What is left out stays as it is. Null is null where the setting may be null, and the default elsewhere. */
 export type GatewaySettingsInput = {
   /** Origins whose pages may call the project; * for all. */
@@ -128,6 +136,32 @@ export type ProjectLimitsInput = {
   requestsPerSecond?: InputMaybe<Scalars["Int"]>;
   /** Open WebSockets. */
   sockets?: InputMaybe<Scalars["Int"]>;
+};
+
+/** What is left out stays as it is. Null is null where the setting may be null, and the default elsewhere. */
+export type RealtimeSettingsInput = {
+  /** The span in which presence calls of one channel are counted, in milliseconds (client_presence_window_ms). */
+  clientPresenceWindowMs?: InputMaybe<Scalars["Int"]>;
+  /** Channels of one socket, at a time (max_channels_per_client). */
+  maxChannelsPerClient?: InputMaybe<Scalars["Int"]>;
+  /** Presence calls of one channel within clientPresenceWindowMs (max_client_presence_events_per_window). */
+  maxClientPresenceEventsPerWindow?: InputMaybe<Scalars["Int"]>;
+  /** Sockets with a joined channel, at a time (max_concurrent_users). */
+  maxConcurrentUsers?: InputMaybe<Scalars["Int"]>;
+  /** Broadcasts received and delivered a second, on average over up to a minute (max_events_per_second). Database changes delivered are counted apart, against the same number. */
+  maxEventsPerSecond?: InputMaybe<Scalars["Int"]>;
+  /** Joins of all clients a second, on average over up to a minute (max_joins_per_second). */
+  maxJoinsPerSecond?: InputMaybe<Scalars["Int"]>;
+  /** Largest payload of a broadcast or of presence, in thousands of bytes (max_payload_size_in_kb). */
+  maxPayloadSizeKb?: InputMaybe<Scalars["Int"]>;
+  /** Presence calls and their deliveries a second, on average over up to a minute (max_presence_events_per_second). */
+  maxPresenceEventsPerSecond?: InputMaybe<Scalars["Int"]>;
+  /** Whether presence is on although a client does not ask for it (presence_enabled). */
+  presenceEnabled?: InputMaybe<Scalars["Boolean"]>;
+  /** Whether only private channels may be joined (private_only). */
+  privateOnly?: InputMaybe<Scalars["Boolean"]>;
+  /** Whether realtime refuses every connection of the project (suspend). */
+  suspended?: InputMaybe<Scalars["Boolean"]>;
 };
 
 export type RestSettingsClientErrorVerbosity =
@@ -195,7 +229,8 @@ export type RestSettingsTxEnd =
   | "ROLLBACK_ALLOW_OVERRIDE";
 
 /** Each has its own mutation: `updateRestSettings`, `updateLimits` and so on. */
-export type SettingsGroup = "AUTH" | "GATEWAY" | "LIMITS" | "REST" | "STORAGE";
+export type SettingsGroup =
+  "AUTH" | "GATEWAY" | "LIMITS" | "REALTIME" | "REST" | "STORAGE";
 
 export type SigningKeyState =
   /** Signs user tokens. */
@@ -264,6 +299,15 @@ export type UpdateStorageSettingsMutation = {
   updateStorageSettings: { id: string };
 };
 
+export type UpdateRealtimeSettingsMutationVariables = Exact<{
+  ref: Scalars["ID"];
+  settings: RealtimeSettingsInput;
+}>;
+
+export type UpdateRealtimeSettingsMutation = {
+  updateRealtimeSettings: { id: string };
+};
+
 export type UpdateLimitsMutationVariables = Exact<{
   ref: Scalars["ID"];
   settings: ProjectLimitsInput;
@@ -278,6 +322,25 @@ export type UpdateGatewaySettingsMutationVariables = Exact<{
 
 export type UpdateGatewaySettingsMutation = {
   updateGatewaySettings: { id: string };
+};
+
+export type CustomHostsQueryVariables = Exact<{
+  ref: Scalars["ID"];
+}>;
+
+export type CustomHostsQuery = {
+  project: {
+    id: string;
+    customHosts: Array<{
+      host: string;
+      state: CustomHostState;
+      verifiedAt?: string | null;
+      checkedAt?: string | null;
+      lastError?: string | null;
+      routedUntil?: string | null;
+      records: Array<{ type: string; name: string; value: string }>;
+    }>;
+  };
 };
 
 export type ApiKeysQueryVariables = Exact<{
@@ -469,6 +532,12 @@ export const UpdateStorageSettingsDocument: OperationText<UpdateStorageSettingsM
   }
 }`;
 
+export const UpdateRealtimeSettingsDocument: OperationText<UpdateRealtimeSettingsMutation, UpdateRealtimeSettingsMutationVariables> = `mutation UpdateRealtimeSettings($ref: ID!, $settings: RealtimeSettingsInput!) {
+  updateRealtimeSettings(ref: $ref, settings: $settings) {
+    id
+  }
+}`;
+
 export const UpdateLimitsDocument: OperationText<UpdateLimitsMutation, UpdateLimitsMutationVariables> = `mutation UpdateLimits($ref: ID!, $settings: ProjectLimitsInput!) {
   updateLimits(ref: $ref, settings: $settings) {
     id
@@ -478,6 +547,25 @@ export const UpdateLimitsDocument: OperationText<UpdateLimitsMutation, UpdateLim
 export const UpdateGatewaySettingsDocument: OperationText<UpdateGatewaySettingsMutation, UpdateGatewaySettingsMutationVariables> = `mutation UpdateGatewaySettings($ref: ID!, $settings: GatewaySettingsInput!) {
   updateGatewaySettings(ref: $ref, settings: $settings) {
     id
+  }
+}`;
+
+export const CustomHostsDocument: OperationText<CustomHostsQuery, CustomHostsQueryVariables> = `query CustomHosts($ref: ID!) {
+  project(ref: $ref) {
+    id
+    customHosts {
+      host
+      state
+      records {
+        type
+        name
+        value
+      }
+      verifiedAt
+      checkedAt
+      lastError
+      routedUntil
+    }
   }
 }`;
 

@@ -142,6 +142,7 @@ export function serviceSnapshotOf(world: World): ServiceSnapshot {
     realtime: {} as ServiceSnapshot["realtime"],
     replication: null,
     s3AccessKeys: [],
+    s3SessionSecrets: [],
   };
 }
 

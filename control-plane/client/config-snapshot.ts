@@ -235,6 +235,8 @@ export interface ServiceSnapshot extends Snapshot {
   readonly replication: ReplicationLogin | null;
   /** Keys that open the project's S3 endpoint. */
   readonly s3AccessKeys: readonly S3AccessKey[];
+  /** The project's public API keys: what a user signs S3 requests with, beside his own token. */
+  readonly s3SessionSecrets: readonly string[];
 }
 
 export type SnapshotOf<A extends Audience> = A extends "gateway" ? GatewaySnapshot : ServiceSnapshot;

@@ -125,7 +125,7 @@ function servicePart(
     auth,
     storage,
     realtime,
-    s3AccessKeys: openS3AccessKeys(parts.vault, row),
+    ...openS3Keys(parts.vault, row),
     replication: row.replication && replicationLogin(parts.vault, row.replication),
   };
 }
@@ -140,14 +140,21 @@ function replicationLogin(vault: Vault, sealed: NonNullable<SnapshotRow["replica
   };
 }
 
-function openS3AccessKeys(vault: Vault, row: SnapshotRow): S3AccessKey[] {
-  if (!row.dataKey || row.s3AccessKeys.length === 0) return [];
+function openS3Keys(vault: Vault, row: SnapshotRow): Pick<ServiceSnapshot, "s3AccessKeys" | "s3SessionSecrets"> {
+  if (!row.dataKey) return { s3AccessKeys: [], s3SessionSecrets: [] };
   const dataKey = vault.unwrapDataKey(row.ref, row.dataKey);
-  return row.s3AccessKeys.map(({ accessKeyId, secret }) => ({
-    accessKeyId,
-    secretAccessKey: dataKey.open("s3-key", accessKeyId, Buffer.from(secret, "base64")),
-    role: "service_role",
-  }));
+  const open = (kind: "s3-key" | "api-key", name: string, box: string) =>
+    dataKey.open(kind, name, Buffer.from(box, "base64"));
+  return {
+    s3AccessKeys: row.s3AccessKeys.map(
+      ({ accessKeyId, secret }): S3AccessKey => ({
+        accessKeyId,
+        secretAccessKey: open("s3-key", accessKeyId, secret),
+        role: "service_role",
+      }),
+    ),
+    s3SessionSecrets: row.publicKeys.map(({ id, key }) => open("api-key", id, key)),
+  };
 }
 
 function openSecrets(vault: Vault, row: SnapshotRow): Secrets {

@@ -24,6 +24,8 @@ export interface SnapshotRow {
   readonly apiKeys: readonly ApiKeyEntry[];
   /** Secrets as ciphertexts in base64; none for gateways. */
   readonly s3AccessKeys: readonly { readonly accessKeyId: string; readonly secret: string }[];
+  /** API keys of the role anon that are good, as ciphertexts in base64; none for gateways. */
+  readonly publicKeys: readonly { readonly id: string; readonly key: string }[];
   readonly customHosts: readonly string[];
 }
 
@@ -68,6 +70,10 @@ export async function readSnapshotRows(
            order by created_at, access_key_id)
          from s3_access_keys where project_ref = ref
        ), '[]') else '[]' end as "s3AccessKeys",
+       case when $3 then coalesce((
+         select jsonb_agg(jsonb_build_object('id', id, 'key', encode(key_ciphertext, 'base64')) order by created_at, id)
+         from api_keys where project_ref = ref and role = 'anon' and revoked_at is null
+       ), '[]') else '[]' end as "publicKeys",
        array(select host from custom_hosts where project_ref = ref and verified_at is not null order by host) as "customHosts"
      from projects
        left join clusters on clusters.id = cluster_id

@@ -82,6 +82,24 @@ export const CATALOGUE = {
   imageTimeout: entry(408, "InvalidRequest", "The source image took too long to render", { httpStatus: 408 }),
   routeNotFound: entry(404, "InvalidRequest", "Route not found", { error: "Not Found", httpStatus: 404 }),
   invalidUploadId: entry(400, "InvalidUploadId", "Invalid upload id"),
+  // Of the S3 endpoint, where the status is the true one.
+  malformedXml: entry(400, "MalformedXML", "The XML is not well-formed or not as this operation expects it"),
+  signatureMismatch: entry(
+    403,
+    "SignatureDoesNotMatch",
+    "The request signature we calculated does not match the signature you provided",
+  ),
+  unknownAccessKey: entry(403, "InvalidAccessKeyId", "The access key does not exist"),
+  expiredToken: entry(400, "ExpiredToken", "The provided token has expired."),
+  timeSkewed: entry(403, "RequestTimeTooSkewed", "The request's time is too far from the server's"),
+  invalidChecksum: entry(400, "InvalidChecksum", "The checksum of the body is not as announced"),
+  incompleteBody: entry(400, "IncompleteBody", "The body is shorter or longer than announced"),
+  notImplemented: entry(501, "NotImplemented", "This operation is not implemented"),
+  preconditionFailed: entry(412, "PreconditionFailed", "At least one of the preconditions did not hold"),
+  invalidPart: entry(400, "InvalidPart", "A part was not uploaded, or its entity tag is another one"),
+  invalidPartOrder: entry(400, "InvalidPartOrder", "The parts are not in ascending order"),
+  missingContentLength: entry(411, "MissingContentLength", "You must provide the Content-Length HTTP header"),
+  s3Disabled: entry(403, "FeatureNotEnabled", "feature not enabled for this tenant", { httpStatus: 403 }),
   internal: entry(500, "InternalError", "Internal Server Error", { error: "Internal", httpStatus: 500 }),
 } as const satisfies Record<string, Entry>;
 

@@ -12,6 +12,7 @@ import { errorResponse, json } from "./http/responses.ts";
 import { Callers } from "./identity.ts";
 import { ObjectReader } from "./objects/reader.ts";
 import { handleRest } from "./rest-routes.ts";
+import { handleS3 } from "./s3/s3-routes.ts";
 import { Shares } from "./shares.ts";
 import { Upkeep } from "./upkeep/upkeep.ts";
 
@@ -76,13 +77,7 @@ export function createStorageService(options: StorageServiceOptions): StorageSer
     try {
       return await route(parts, request, project);
     } catch (error) {
-      const failure = toStorageError(error);
-      if (failure.httpStatus >= 500 && failure.kind !== "noSpace") {
-        const cause = failure.cause ?? failure;
-        logger.warn({ err: cause, requestId: request.requestId, projectRef: project.projectRef }, "storage failed");
-      }
-      await takeRest(request);
-      return errorResponse(failure, request.method);
+      return refuse(parts, request, project, error, (failure) => errorResponse(failure, request.method));
     }
   };
   return {
@@ -93,12 +88,29 @@ export function createStorageService(options: StorageServiceOptions): StorageSer
   };
 }
 
+/** What went wrong, as the client's protocol says it; what is nobody's fault here is thrown again. */
+export async function refuse(
+  { logger }: StorageParts,
+  request: ServiceRequest,
+  { projectRef }: ServiceSnapshot,
+  error: unknown,
+  render: (failure: StorageError) => ServiceResponse,
+): Promise<ServiceResponse> {
+  const failure = toStorageError(error);
+  if (failure.httpStatus >= 500 && failure.kind !== "noSpace") {
+    logger.warn({ err: failure.cause ?? failure, requestId: request.requestId, projectRef }, "storage failed");
+  }
+  await takeRest(request);
+  return render(failure);
+}
+
 function route(parts: StorageParts, request: ServiceRequest, project: ServiceSnapshot): Promise<ServiceResponse> {
   const { path } = request;
   if (path === "/status") return Promise.resolve({ status: 200, headers: [], body: "" });
   if (path === "/version")
     return Promise.resolve({ status: 200, headers: [["content-type", "text/plain"]], body: VERSION });
   if (path === "/health") return Promise.resolve(json({ healthy: true }));
+  if (path === "/s3" || path.startsWith("/s3/")) return handleS3(parts, request, project);
   return handleRest(parts, request, project);
 }
 
@@ -106,7 +118,7 @@ function route(parts: StorageParts, request: ServiceRequest, project: ServiceSna
 const VERSION = "1.70.0";
 
 /** @throws What is nobody's fault here: the client has gone away, or does not go on. */
-export function toStorageError(error: unknown): StorageError {
+function toStorageError(error: unknown): StorageError {
   if (error instanceof StorageError) return error;
   if (error instanceof NoSpaceLeft) return new StorageError("noSpace", { cause: error });
   if (error instanceof ObjectTooLarge || error instanceof BodyTooLarge) return storageError("tooLarge");

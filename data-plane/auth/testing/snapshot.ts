@@ -127,5 +127,6 @@ export function projectSnapshot(
     replication: null,
     storage: storageSettings(),
     s3AccessKeys: [],
+    s3SessionSecrets: [],
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "../database/rows.ts";
 import { StorageError, storageError } from "../errors.ts";
 import type { Headers } from "../http/responses.ts";
+import { ANONYMOUS } from "../identity.ts";
 import type { StorageParts } from "../service.ts";
 import { isNotModified, parseRange } from "./conditions.ts";
 
@@ -28,7 +29,7 @@ export async function findReadable(
   access: ReadAccess,
   options: { readonly policiesEvenIfPublic?: boolean } = {},
 ): Promise<ObjectRow> {
-  const anonymous = access === "caller" && context.caller.token === "";
+  const anonymous = access === "caller" && context.caller === ANONYMOUS;
   const asks = access === "caller" && !anonymous;
   const statements = [context.asService(), findBucketAndObject(context, bucketName, name)];
   if (asks) statements.push(context.asCaller(), isVisible(context, bucketName, name));

@@ -11,11 +11,13 @@ import { createAccessToken } from "../control-plane/accounts/access-tokens.ts";
 import { ensureInstanceOwner, findInstanceOwnerId } from "../control-plane/accounts/instance-owner.ts";
 import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts";
 import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
+import { parseProjectRef } from "../control-plane/client/config-snapshot.ts";
 import { surviveUnhandled } from "../control-plane/client/process.ts";
 import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
 import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
+import { eraseProjectStorage } from "../data-plane/storage/backend/open-backend.ts";
 import type { Environment } from "./environment.ts";
 import {
   findFirstRun,
@@ -78,6 +80,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
 
     const gatewayPort = await freePort(environment.gatewayPort, environment.host);
     const publicGatewayUrl = environment.publicGatewayUrl ?? `http://localhost:${gatewayPort}`;
+    const storage = { directory: join(environment.dataDir, "storage"), s3: environment.s3Store };
     const controlPlane = await createControlPlane({
       databaseUrl: postgres.url,
       masterKeys: environment.masterKeys
@@ -88,6 +91,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
       logger,
       version: VERSION,
       servesDashboard: true,
+      eraseStorage: (ref) => eraseProjectStorage(storage, parseProjectRef(ref)),
       ...environment.controlPlane,
     });
     running.push({ stop: () => controlPlane.close() });
@@ -120,7 +124,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
         trustedProxies: environment.controlPlane.trustedProxies ?? [],
         maxima: environment.maxima,
         maxDatabaseConnections: Math.max(1, Math.floor(MAX_PROJECT_CONNECTIONS / slots.length)),
-        storage: { directory: join(environment.dataDir, "storage"), s3: environment.s3Store },
+        storage,
         logLevel: environment.logLevel,
       }),
       drainMs: DRAIN_MS,

@@ -20,6 +20,7 @@ import "./projects/project-subscriptions.graphql.ts";
 import "./projects/project.graphql.ts";
 import "./projects/setting-list.graphql.ts";
 import "./projects/settings.graphql.ts";
+import "./s3-access-keys/s3-access-keys.graphql.ts";
 import "./secrets/secrets.graphql.ts";
 import "./sql-editor/sql-editor.graphql.ts";
 import { builder } from "./builder.ts";

@@ -66,6 +66,8 @@ export interface ControlPlaneOptions {
   } | null;
   /** Where the gateway finds each service of a project; calls in its own process when left out. */
   readonly upstreamsOf?: UpstreamsOf;
+  /** Removes the bytes of a deleted project's objects; may run again. Left out where the services see to it themselves. */
+  readonly eraseStorage?: (ref: string) => Promise<void>;
   /** The most that projects of this installation may ask for by their settings. */
   readonly maxima?: Maxima;
   /** Name servers that are asked for the proofs of custom hosts; the machine's own when empty. */
@@ -224,7 +226,7 @@ function createServices(
     maxProjectsPerOrganization: options.maxProjectsPerOrganization ?? DEFAULT_MAX_PROJECTS,
     secureCookies: options.secureCookies ?? false,
   };
-  const shared = createSharedRuntime({ database, vault, clusters, now });
+  const shared = createSharedRuntime({ database, vault, clusters, eraseStorage: options.eraseStorage, now });
   return {
     database,
     configDatabase,

@@ -67,7 +67,19 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
     const { createStorageService } = await import("./storage/service.ts");
     const { openBackend } = await import("./storage/backend/open-backend.ts");
     const snapshotOf = (ref: string) => configs.get(ref);
-    return createStorageService({ ...(await openBackend(storage)), databases, snapshotOf, logger, now: Date.now });
+    const opened = await openBackend(storage);
+    const service = createStorageService({ ...opened, databases, snapshotOf, logger, now: Date.now });
+    const stopErasing = configs.onChange(({ projectRef, snapshot }) => {
+      if (snapshot !== null) return;
+      service.projectDeleted(projectRef).catch((error) => logger.warn({ err: error, projectRef }, "bytes not erased"));
+    });
+    return {
+      handle: service.handle,
+      async close() {
+        stopErasing();
+        await service.close();
+      },
+    };
   },
 };
 

@@ -10,6 +10,13 @@ export interface DatabaseHealth {
   readonly problem: string | null;
   /** Tables of the project's own: not those of the services' schemas. Null when not reachable. */
   readonly tables: number | null;
+  /** Objects of storage, by the running total. Null when not reachable. */
+  readonly storage: StorageUsage | null;
+}
+
+export interface StorageUsage {
+  readonly bytes: number;
+  readonly objects: number;
 }
 
 const TIMEOUT_MS = 3_000;
@@ -30,13 +37,14 @@ export async function checkDatabase(login: Omit<AuthenticatorSession, "role" | "
   const looked = withAuthenticatorSession({ ...login, role: null, searchPath: "pg_catalog" }, async (session) => {
     await session.query("/* checkDatabase */ select 1");
     const latencyMs = performance.now() - startedAt;
-    return { isReachable: true, latencyMs, problem: null, tables: await countTables(session) };
+    const [tables, storage] = [await countTables(session), await readStorageUsage(session)];
+    return { isReachable: true, latencyMs, problem: null, tables, storage };
   });
   try {
     return await beforeTimeout(looked);
   } catch (error) {
     const problem = error instanceof pg.DatabaseError ? error.message : "no answer";
-    return { isReachable: false, latencyMs: null, problem, tables: null };
+    return { isReachable: false, latencyMs: null, problem, tables: null, storage: null };
   }
 }
 
@@ -49,6 +57,16 @@ async function countTables(session: pg.ClientBase): Promise<number> {
     [SERVICE_SCHEMAS],
   );
   return rows[0]?.tables ?? 0;
+}
+
+/** From a table of the superuser's, which no tenant's code can get in front of. */
+async function readStorageUsage(session: pg.ClientBase): Promise<StorageUsage | null> {
+  const { rows } = await session.query<{ bytes: string; objects: string }>(
+    `/* readStorageUsage */ select pg_catalog.sum(bytes)::pg_catalog.text as bytes, pg_catalog.sum(objects)::pg_catalog.text as objects
+     from supalove.storage_usage`,
+  );
+  const [row] = rows;
+  return row ? { bytes: Number(row.bytes), objects: Number(row.objects) } : null;
 }
 
 /** The session ends by its own timeouts; whoever asks does not wait for those. */

@@ -27,6 +27,9 @@ export interface ProjectUsage {
   readonly maxConnections: number;
   /** Null when the project does not run, or cannot be reached. */
   readonly tables: number | null;
+  /** Of all objects of storage. Null when the project does not run, or cannot be reached. */
+  readonly storageBytes: number | null;
+  readonly storageObjects: number | null;
   readonly measuredAt: Date;
 }
 
@@ -63,7 +66,10 @@ export function createHealthChecks(parts: Parts): HealthChecks {
   });
   const usage = cachedBy(keyOf, async (project: ProjectRow) => {
     const [measured, database] = await Promise.all([measureDatabase(parts, project), databases(project)]);
-    return measured && { ...measured, tables: database?.tables ?? null, measuredAt: new Date(parts.now()) };
+    if (!measured) return null;
+    const { tables = null, storage = null } = database ?? {};
+    const stored = { storageBytes: storage?.bytes ?? null, storageObjects: storage?.objects ?? null };
+    return { ...measured, tables, ...stored, measuredAt: new Date(parts.now()) };
   });
   return { health, usage };
 }

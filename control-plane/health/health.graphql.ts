@@ -66,6 +66,14 @@ const ProjectUsageType = builder.objectRef<ProjectUsage>("ProjectUsage").impleme
       nullable: true,
       description: "The project's own, not the services'. Null while it is not reachable.",
     }),
+    storageBytes: t.exposeFloat("storageBytes", {
+      nullable: true,
+      description: "Of all objects of storage, by a running total. Null while the project is not reachable.",
+    }),
+    storageObjects: t.exposeFloat("storageObjects", {
+      nullable: true,
+      description: "Objects of storage. Null while the project is not reachable.",
+    }),
     measuredAt: t.expose("measuredAt", { type: "DateTime" }),
   }),
 });

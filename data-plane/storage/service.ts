@@ -14,6 +14,7 @@ import { ObjectReader } from "./objects/reader.ts";
 import { handleRest } from "./rest-routes.ts";
 import { handleS3 } from "./s3/s3-routes.ts";
 import { Shares } from "./shares.ts";
+import { handleTus } from "./tus/tus-routes.ts";
 import { Upkeep } from "./upkeep/upkeep.ts";
 
 export interface StorageLogger {
@@ -111,6 +112,7 @@ function route(parts: StorageParts, request: ServiceRequest, project: ServiceSna
     return Promise.resolve({ status: 200, headers: [["content-type", "text/plain"]], body: VERSION });
   if (path === "/health") return Promise.resolve(json({ healthy: true }));
   if (path === "/s3" || path.startsWith("/s3/")) return handleS3(parts, request, project);
+  if (path === "/upload/resumable" || path.startsWith("/upload/resumable/")) return handleTus(parts, request, project);
   return handleRest(parts, request, project);
 }
 
@@ -128,7 +130,8 @@ function toStorageError(error: unknown): StorageError {
   return failure instanceof StorageError ? failure : new StorageError("internal", { cause: error });
 }
 
-async function takeRest({ body, signal }: ServiceRequest): Promise<void> {
+/** Takes in what is left of a body, within bounds, so that the client reads the answer instead of a broken connection. */
+export async function takeRest({ body, signal }: ServiceRequest): Promise<void> {
   if (body === null || (body.declaredBytes ?? 0) > LINGER_BYTES) return;
   const until = performance.now() + LINGER_MS;
   let bytes = 0;

@@ -24,16 +24,19 @@ create table if not exists supalove.storage_uploads (
   content_type text,
   cache_control text not null default 'no-cache',
   user_metadata jsonb,
-  parts jsonb not null default '[]',
+  digest text not null default '',
+  part_count integer not null default 0,
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
   locked_by text,
   locked_until timestamptz,
   wanted_by text,
+  finished_at timestamptz,
   constraint storage_uploads_pkey primary key (version)
 );
 create index if not exists storage_uploads_expires_at on supalove.storage_uploads (expires_at);
-comment on table supalove.storage_uploads is 'Resumable uploads (TUS) under way. Who writes holds a lease (locked_by, locked_until); wanted_by asks the holder to let go.';
+comment on table supalove.storage_uploads is 'Resumable uploads (TUS) under way. Who writes holds a lease (locked_by, locked_until); wanted_by asks the holder to let go. A finished one is remembered for a while.';
+comment on column supalove.storage_uploads.digest is 'MD5 over the one before and the MD5 of the next piece, in hex: by and by the entity tag.';
 
 create table if not exists supalove.storage_emptying (
   bucket_id text not null,
@@ -53,7 +56,7 @@ insert into supalove.storage_usage (slot) select generate_series(0, 7) on confli
 
 grant select, insert, update, delete on supalove.storage_versions, supalove.storage_uploads, supalove.storage_emptying,
   supalove.storage_usage to service_role;
-grant select on supalove.storage_usage to :"postgres_group";
+grant select on supalove.storage_usage to public;
 
 create or replace function supalove.storage_object_bytes(metadata jsonb) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp as $$

@@ -364,7 +364,7 @@ describe("tools", () => {
       "large.bin",
       "small.txt",
     ]);
-    await rclone("purge", `${remote}/backup`);
+    await rclone("delete", `${remote}/backup`);
     expect((await s3.send(new ListObjectsV2Command({ Bucket }))).KeyCount).toBe(0);
     rmSync(folder, { recursive: true });
   });

@@ -32,6 +32,8 @@ export interface SharedRuntimeOptions {
   readonly database: Database;
   readonly vault: Vault;
   readonly clusters: ClusterConnections;
+  /** Removes the bytes of a project's objects; may run again. Left out where the services see to it themselves. */
+  readonly eraseStorage?: ((ref: string) => Promise<void>) | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -71,10 +73,12 @@ const STEPS: Readonly<Record<OperationKind, (project: SharedProject) => readonly
   delete: (project) => [
     { name: "database", run: () => project.dropDatabase() },
     { name: "roles", run: () => project.dropRoles() },
+    { name: "storage", run: () => project.eraseStorage() }, // behind the database: nothing is uploaded any more
     { name: "records", run: () => project.forget() },
   ],
   abandon: (project) => [
     { name: "cluster", run: () => project.dropOrLeaveBehind() },
+    { name: "storage", run: () => project.eraseStorage() },
     { name: "records", run: () => project.forget() },
   ],
   migrate: (project) => [{ name: "project-sql", run: () => project.migrate() }],
@@ -201,6 +205,10 @@ class SharedProject {
 
   async dropRoles(): Promise<void> {
     if (this.#clusterId) await dropRolesOf(this.#options.clusters, this.#clusterId, this.#ref);
+  }
+
+  async eraseStorage(): Promise<void> {
+    await this.#options.eraseStorage?.(this.#ref);
   }
 
   /** What cannot be reached is remembered; anything else that goes wrong is a failure, as of an ordinary deletion. */

@@ -11,7 +11,7 @@ export interface JournalEntry {
 /** Whatever still names a version keeps it: a row, a resumable upload, a part. */
 const IS_NAMED = `(
     exists (select from storage.objects o where o.bucket_id = v.bucket_id and o.name = v.name and o.version = v.version)
-    or exists (select from supalove.storage_uploads u where u.version = v.version)
+    or exists (select from supalove.storage_uploads u where u.version = v.version and u.finished_at is null)
     or exists (select from storage.s3_multipart_uploads_parts p where p.id::text = v.version)
   )`;
 const TAKE_EXPIRED = `/* takeExpiredVersions */ with due as (

@@ -54,10 +54,15 @@ export async function repeat(
   attempt: (until: AbortSignal) => Promise<string>,
 ): Promise<Outcomes> {
   const outcomes = new Outcomes();
-  setMaxListeners(0, until); // every attempt under way listens for the end
+  setMaxListeners(0, until); // one for each place
   const place = async () => {
     while (!until.aborted) {
-      outcomes.add(await attempt(until).catch(describe));
+      // Of its own: whoever is given the signal of all keeps a listener on it.
+      const attempted = new AbortController();
+      const end = () => attempted.abort();
+      until.addEventListener("abort", end, { once: true });
+      outcomes.add(await attempt(attempted.signal).catch(describe));
+      until.removeEventListener("abort", end);
       await pause(20, until); // a refusal that costs nothing must not become the attacker's own busy loop
     }
   };

@@ -99,7 +99,7 @@ export function configOfProject(snapshot: ServiceSnapshot, maxima: Maxima = DEFA
     anonRole: "anon",
     preRequest: rest.preRequest,
     rootSpec: rest.rootSpec,
-    maxRows: Math.min(rest.maxRows ?? maxima.rows, maxima.rows),
+    maxRows: rest.maxRows === null ? null : Math.min(rest.maxRows, maxima.rows),
     aggregatesEnabled: rest.aggregatesEnabled,
     planEnabled: rest.planEnabled,
     preparedStatements: true,

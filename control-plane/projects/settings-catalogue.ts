@@ -61,7 +61,7 @@ export const restFields = (maxima: Maxima) =>
     maxRows: optionalInteger(
       Math.min(1000, maxima.rows),
       { min: 0, max: maxima.rows },
-      "Most rows of one response; null for the most that the installation allows (db-max-rows).",
+      "Most rows of one response; null for as many as fit into the largest response that the installation allows (db-max-rows).",
     ),
     aggregatesEnabled: flag(false, "Whether requests may use sum(), avg() and the like (db-aggregates-enabled)."),
     preRequest: optionalText(

@@ -37,7 +37,6 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 export function escapeXml(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: characters that XML 1.0 cannot hold are left out
   return text
     .replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "")
     .replace(/[&<>"\r]/g, (char) => ESCAPES[char] ?? char);

@@ -186,7 +186,7 @@ export type RestSettingsInput = {
   jwtAudience?: InputMaybe<Scalars["String"]>;
   /** Where a token says which role it acts as (jwt-role-claim-key). */
   jwtRoleClaimKey?: InputMaybe<Scalars["String"]>;
-  /** Most rows of one response; null for the most that the installation allows (db-max-rows). */
+  /** Most rows of one response; null for as many as fit into the largest response that the installation allows (db-max-rows). */
   maxRows?: InputMaybe<Scalars["Int"]>;
   /** What the OpenAPI document at the root shows (openapi-mode). */
   openApiMode?: InputMaybe<RestSettingsOpenApiMode>;

@@ -40,6 +40,8 @@ export class Channel implements Member {
   knowsPresence: boolean;
   isClosed = false;
   refusal: NodeJS.Timeout | undefined;
+  /** Undoes what waits for broadcasts from the database to be there. */
+  stopWaiting: (() => void) | null = null;
   #presenceWindowStart = 0;
   #presenceCalls = 0;
 

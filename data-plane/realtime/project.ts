@@ -6,6 +6,7 @@ import { ChangeFeed } from "./changes/change-feed.ts";
 import type { SlotBudget } from "./changes/slots.ts";
 import type { Channel } from "./channel.ts";
 import { RateCounter } from "./limits/rate-counter.ts";
+import { MessageFeed } from "./messages/message-feed.ts";
 import type { Outbox } from "./outbox.ts";
 import { OutboxShare } from "./outbox.ts";
 import type { Room } from "./rooms/room.ts";
@@ -30,6 +31,8 @@ export interface RealtimeSurroundings {
   readonly now: () => number;
   /** How long refusals are held back, so that clients that try again at once do not become a storm. */
   readonly joinRefusalDelayMs: number;
+  /** How long a replication slot outlives the last subscriber to database changes. */
+  readonly slotLingerMs: number;
   readonly isStopping: () => boolean;
   readonly slots: SlotBudget;
 }
@@ -100,6 +103,7 @@ export class RealtimeProject {
   /** Database changes delivered; counted apart from broadcasts. */
   readonly changes = new RateCounter();
   readonly feed: ChangeFeed;
+  readonly messages: MessageFeed;
   /** Sockets that have joined a channel. */
   users = 0;
   channels = 0;
@@ -114,6 +118,7 @@ export class RealtimeProject {
     this.snapshot = snapshot;
     this.verifier = new TokenVerifier(snapshot.jwt);
     this.feed = new ChangeFeed(this, around.slots);
+    this.messages = new MessageFeed(this);
     this.authorization = new Authorization(this.ref, () => this.database(), around.logger);
   }
 
@@ -155,6 +160,17 @@ export class RealtimeProject {
     this.events.add(1 + count, this.seconds);
     this.around.counters.broadcasts += 1;
     return count;
+  }
+
+  /** Lets go of everything that is held in the project's database. */
+  close(): void {
+    this.feed.close();
+    this.messages.close();
+  }
+
+  /** Nothing is held in the project's database. */
+  get isIdle(): boolean {
+    return this.feed.isIdle && this.messages.isIdle;
   }
 
   get hasTooManyEvents(): boolean {

@@ -30,6 +30,8 @@ export interface RealtimeServiceOptions {
   readonly joinRefusalDelayMs?: number;
   /** Replication slots on one cluster, over all processes; 20 when left out. */
   readonly maxSlotsPerCluster?: number;
+  /** How long a slot outlives the last subscriber; 60,000 when left out. */
+  readonly slotLingerMs?: number;
 }
 
 export interface RealtimeStats {
@@ -55,6 +57,7 @@ export interface RealtimeService {
 const HANDSHAKE_REFUSAL_MS = 2_000;
 const JOIN_REFUSAL_MS = 5_000;
 const MAX_SLOTS = 20;
+const SLOT_LINGER_MS = 60_000;
 /** Refusals that are held back at a time; further ones are sent at once. */
 const MAX_HELD_REFUSALS = 1_000;
 /** Without any frame of the client. */
@@ -103,6 +106,7 @@ class MultiTenantRealtime implements RealtimeService {
       expiry: new ExpiryWheel(),
       counters: this.#counters,
       joinRefusalDelayMs: options.joinRefusalDelayMs ?? JOIN_REFUSAL_MS,
+      slotLingerMs: options.slotLingerMs ?? SLOT_LINGER_MS,
       isStopping: () => this.#isStopping,
       slots: new SlotBudget(options.maxSlotsPerCluster ?? MAX_SLOTS),
     };
@@ -152,7 +156,7 @@ class MultiTenantRealtime implements RealtimeService {
     clearInterval(this.#timer);
     this.#stopWatching();
     for (const project of this.#projects.values()) {
-      project.feed.close();
+      project.close();
       this.#disconnect(project, "server restarting", false);
     }
     this.#projects.clear();
@@ -183,7 +187,7 @@ class MultiTenantRealtime implements RealtimeService {
     if (snapshot === null || snapshot.state !== "active") {
       this.#projects.delete(ref);
       // At once: a database with an active slot cannot be dropped.
-      project.feed.close();
+      project.close();
       this.#disconnect(project, "the project is not available", false);
     } else this.#update(project, snapshot);
   }
@@ -207,7 +211,7 @@ class MultiTenantRealtime implements RealtimeService {
         else if (!socket.hasChannels && now - socket.withoutChannelSinceMs > WITHOUT_CHANNEL_MS)
           socket.disconnect(1000, "no channel", false);
       }
-      if (project.sockets.size === 0 && now - project.lastUsedMs > FORGET_MS && project.feed.isIdle)
+      if (project.sockets.size === 0 && now - project.lastUsedMs > FORGET_MS && project.isIdle)
         this.#projects.delete(ref);
     }
   }

@@ -4,6 +4,7 @@ import { CLOSE, type ClientSocket, type SocketHandler } from "../socket-service.
 import { type Asker, AuthorizationUnavailable, type Extension } from "./authorization.ts";
 import { bindingIds } from "./changes/binding.ts";
 import { Channel, type ChannelSocket } from "./channel.ts";
+import { readReplay, type StoredMessage } from "./messages/stored-messages.ts";
 import type { RealtimeProject } from "./project.ts";
 import {
   type ClientMessage,
@@ -14,7 +15,7 @@ import {
   type Version,
 } from "./protocol/client-frame.ts";
 import { parseJoinConfig } from "./protocol/join-config.ts";
-import { type Frame, textMessage } from "./protocol/server-frame.ts";
+import { type Frame, textMessage, userBroadcastFrame, userBroadcastText } from "./protocol/server-frame.ts";
 import type { Broadcast } from "./rooms/room.ts";
 import { faultReason, faultText, isFault, type VerifiedToken } from "./tokens/token-verifier.ts";
 
@@ -30,6 +31,7 @@ const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 const LINGER_MS = 5_000;
 /** Broadcasts that wait for the answer whether the channel may send any. */
 const MAX_WAITING_WRITES = 100;
+const REPLICATION_READY_MS = 60_000;
 
 export interface SocketOrigin {
   readonly version: Version;
@@ -394,8 +396,22 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     const wantsPresence = channel.config.presenceEnabled || this.#project.settings.presenceEnabled;
     const reason = await this.#checkRights(channel, wantsPresence);
     if (channel.isClosed) return;
-    if (reason === null) this.#admit(channel, ref, before);
-    else this.#refuseJoin(channel, ref, before, reason);
+    const { replay } = channel.config;
+    let replayed: readonly StoredMessage[] = [];
+    let failure = reason;
+    if (failure === null && replay && channel.rights.broadcast) {
+      try {
+        replayed = await readReplay(this.#project.database(), channel.topic, replay, this.#project.maxPayloadBytes);
+      } catch {
+        failure = "UnableToReplayMessages: Realtime was unable to replay messages";
+      }
+      if (channel.isClosed) return;
+    }
+    if (failure !== null) {
+      this.#refuseJoin(channel, ref, before, failure);
+      return;
+    }
+    this.#admit(channel, ref, before, replayed);
   }
 
   /** @returns Why the channel may not be read, or null. */
@@ -413,13 +429,14 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     return `Unauthorized: You do not have permissions to read from this Channel topic: ${channel.topic}`;
   }
 
-  #admit(channel: Channel, ref: Ref, before: Channel | undefined): void {
+  #admit(channel: Channel, ref: Ref, before: Channel | undefined, replayed: readonly StoredMessage[] = []): void {
     const project = this.#project;
     if (!this.#isUser) {
       this.#isUser = true;
       project.users += 1;
     }
     project.channels += 1;
+    project.messages.channelsChanged(project.channels);
     channel.room = project.rooms.join(channel.topic, channel.config.isPrivate, channel);
     project.around.expiry.add(channel);
     const { bindings } = channel.config;
@@ -427,9 +444,42 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     const echoed = bindings.map((binding, index) => ({ ...binding, id: ids[index] }));
     channel.reply(ref, "ok", JSON.stringify({ postgres_changes: echoed }));
     before?.sendClose();
+    for (const message of replayed) this.#replay(channel, message);
     if (bindings.length > 0) project.feed.register(channel, bindings, ids);
+    if (channel.config.replicationReady) this.#announceReplication(channel);
     const isPresenceOn = channel.config.presenceEnabled || project.settings.presenceEnabled;
     if (isPresenceOn && channel.rights.presence) channel.push("presence_state", project.presenceState(channel.room));
+  }
+
+  /** A stored message, as if it came now; its live copy, should there be one, is not sent again. */
+  #replay(channel: Channel, { id, event, encoding, payload }: StoredMessage): void {
+    if (payload === null) return;
+    channel.replayed ??= new Set();
+    channel.replayed.add(id);
+    const metadata = `{"replayed":true,"id":"${id}"}`;
+    const broadcast = { event, encoding, payload, metadata };
+    if (encoding === "json") {
+      const text = userBroadcastText(broadcast);
+      if (text !== null) channel.push("broadcast", text);
+    } else if (this.version === 2) {
+      const frame = userBroadcastFrame(TOPIC_PREFIX + channel.topic, channel.topicJson, broadcast);
+      if (frame) this.enqueue(frame);
+    }
+  }
+
+  /** For clients that want to know when broadcasts from the database reach them. */
+  #announceReplication(channel: Channel): void {
+    const timer = setTimeout(() => {
+      this.#shutDown(channel, "Replication connection was not established in time");
+    }, REPLICATION_READY_MS);
+    const undo = this.#project.messages.whenReady(() => {
+      clearTimeout(timer);
+      channel.system("system", "ok", "Replication connection established");
+    });
+    channel.stopWaiting = () => {
+      clearTimeout(timer);
+      undo();
+    };
   }
 
   /** Later, so that clients that try again at once do not become a storm; the socket goes on meanwhile. */
@@ -509,6 +559,8 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
     if (!room) return;
     const project = this.#project;
     project.channels -= 1;
+    project.messages.channelsChanged(project.channels);
+    channel.stopWaiting?.();
     project.around.expiry.remove(channel);
     project.feed.unregister(channel);
     project.untrack(channel, room);

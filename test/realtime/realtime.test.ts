@@ -216,3 +216,72 @@ describe.each(["1.0.0", "2.0.0"] as const)("database changes by protocol %s", (v
     expect(channel.state).toBe("joined");
   });
 });
+
+describe.each(["1.0.0", "2.0.0"] as const)("broadcasts from the database by protocol %s", (vsn) => {
+  const topic = `stored-${vsn}`;
+  beforeAll(() =>
+    runSql(`drop policy if exists stored on realtime.messages;
+      create policy stored on realtime.messages for select to anon using (realtime.topic() like 'stored-%');`),
+  );
+
+  /** Resolves when what is stored from then on is delivered. */
+  function ready(channel: RealtimeChannel): Promise<void> {
+    return new Promise((resolve) => {
+      channel.on("system", {}, ({ message }) => {
+        if (message === "Replication connection established") resolve();
+      });
+      channel.subscribe();
+    });
+  }
+
+  test("realtime.send reaches the private channel when its transaction commits", async () => {
+    const heard: unknown[] = [];
+    const channel = connect(vsn)
+      .channel(topic, { config: { private: true, broadcast: { replication_ready: true } as object } })
+      .on("broadcast", { event: "saved" }, (message) => heard.push(message));
+    await ready(channel);
+    await runSql(`select realtime.send('{"n": 12345678901234567890}', 'saved', '${topic}')`);
+    await vi.waitFor(() => expect(heard).toHaveLength(1));
+    expect(heard[0]).toMatchObject({ event: "saved", payload: { n: expect.any(Number), id: expect.any(String) } });
+    expect((heard[0] as { meta: { id: string } }).meta.id).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test("a trigger with broadcast_changes tells of the row as it was and is", async () => {
+    const table = `cities_${vsn.replaceAll(".", "")}`;
+    await runSql(`create table ${table} (id int primary key, name text);
+      create function tell_${table}() returns trigger language plpgsql security definer as $$ begin
+        perform realtime.broadcast_changes('${topic}', tg_op, tg_op, tg_table_name, tg_table_schema, new, old); return null; end $$;
+      create trigger tell after insert or update on ${table} for each row execute function tell_${table}();`);
+    const heard: { payload: object }[] = [];
+    const channel = connect(vsn)
+      .channel(topic, { config: { private: true, broadcast: { replication_ready: true } as object } })
+      .on("broadcast", { event: "UPDATE" }, (message) => heard.push(message as never));
+    await ready(channel);
+    await runSql(`insert into ${table} values (1, 'Ulm'); update ${table} set name = 'Bern';`);
+    await vi.waitFor(() => expect(heard).toHaveLength(1));
+    expect(heard[0]?.payload).toMatchObject({
+      record: { id: 1, name: "Bern" },
+      old_record: { id: 1, name: "Ulm" },
+      operation: "UPDATE",
+      table,
+      schema: "public",
+    });
+  });
+
+  test("who joins later has stored messages replayed, oldest first", async () => {
+    const since = Date.now() - 60_000;
+    const replayTopic = `stored-replay-${vsn}`;
+    await runSql(`select realtime.send('{"n": 1}', 'saved', '${replayTopic}');`);
+    await runSql(`select realtime.send('{"n": 2}', 'saved', '${replayTopic}');`);
+    const heard: { payload: { n: number }; meta?: { replayed?: boolean } }[] = [];
+    const channel = connect(vsn)
+      .channel(replayTopic, { config: { private: true, broadcast: { replay: { since, limit: 10 } } as object } })
+      .on("broadcast", { event: "saved" }, (message) => heard.push(message as never));
+    expect(await subscribed(channel)).toBe("SUBSCRIBED");
+    await vi.waitFor(() => expect(heard).toHaveLength(2));
+    expect(heard.map(({ payload, meta }) => [payload.n, meta?.replayed])).toEqual([
+      [1, true],
+      [2, true],
+    ]);
+  });
+});

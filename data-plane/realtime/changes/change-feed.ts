@@ -52,7 +52,6 @@ interface KnownRelation {
   readonly columns: readonly (Column | undefined)[];
 }
 
-const STOP_AFTER_MS = 60_000;
 const REFRESH_MS = 3_000;
 /** A backlog of this age is given up: the slot would keep everybody's WAL. */
 const MAX_BACKLOG_AGE_MS = 30_000;
@@ -153,7 +152,7 @@ export class ChangeFeed {
     this.#bindings -= registration.bindings.length;
     if (this.#registrations.size > 0) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#stop("idle"), STOP_AFTER_MS);
+    this.#timer = setTimeout(() => this.#stop("idle"), this.#project.around.slotLingerMs);
     this.#timer.unref();
   }
 
@@ -606,9 +605,10 @@ export class ChangeFeed {
   #know(relation: Relation): boolean {
     const table = this.#catalogue?.tables.get(relation.oid);
     if (!table) return false;
-    const columns = relation.columns.map(({ name }) => table.columnsByName.get(name));
+    const columns = columnsOf(relation, table);
     this.#relations.set(relation.oid, { relation, table, columns });
-    return !columns.includes(undefined) && sameIdentity(relation, table) && table.name === relation.table;
+    const isSame = relation.columns.every(({ name }) => table.columnsByName.has(name));
+    return isSame && sameIdentity(relation, table) && table.name === relation.table;
   }
 
   #change(body: Buffer, start: number, end: number, known: KnownRelation, index: MatchIndex): void {
@@ -643,6 +643,18 @@ export class ChangeFeed {
     const receivedAtMs = this.#project.around.now();
     this.#queue.add({ change, candidates, bytes: end - start + 100 * candidates.length, receivedAtMs });
   }
+}
+
+/** The table's columns in the relation's order; one that was renamed since then is known by its place. */
+function columnsOf(relation: Relation, table: Table): (Column | undefined)[] {
+  const names = new Set(relation.columns.map(({ name }) => name));
+  const stored = table.columns.filter(({ isGenerated, name }) => !isGenerated || names.has(name));
+  return relation.columns.map(({ name }, index) => {
+    const column = table.columnsByName.get(name);
+    if (column) return column;
+    const inPlace = stored[index];
+    return inPlace && !names.has(inPlace.name) ? { ...inPlace, name } : undefined;
+  });
 }
 
 function valuesOf({ columns }: KnownRelation, tuple: Tuple): Map<Column, TupleValue> {

@@ -38,11 +38,13 @@ export function changeData(
 ): string {
   const { table, row } = change;
   const old = change.old !== null && isKeyOnly ? keyOf(table, change.old) : change.old;
-  const record = row === null ? null : members(row, table, isShown, conversions);
-  const oldRecord = old === null ? null : members(old, table, isShown, conversions);
+  const record = row === null ? null : members(row, isShown, conversions);
+  const oldRecord = old === null ? null : members(old, isShown, conversions);
   const bytes = bytesOf(record) + bytesOf(oldRecord);
   const isTooLarge = bytes > MAX_BYTES || hasOmitted(row) || hasOmitted(old);
-  const columns = table.columns
+  // The stream may be behind the catalogue: columns are named as they were when the row was written.
+  const known = row === null ? table.columns : [...row.keys()].sort((one, other) => one.number - other.number);
+  const columns = known
     .filter((column) => isShown(column))
     .map(({ name, typeName }) => `{"name":${JSON.stringify(name)},"type":${JSON.stringify(typeName)}}`);
   let text = head(change, `[${columns.join(",")}]`);
@@ -70,16 +72,10 @@ interface MemberText {
   readonly value: string;
 }
 
-function members(
-  values: Values,
-  table: Table,
-  isShown: (column: Column) => boolean,
-  conversions: Conversions,
-): MemberText[] {
+function members(values: Values, isShown: (column: Column) => boolean, conversions: Conversions): MemberText[] {
   const shown: MemberText[] = [];
-  for (const column of table.columns) {
-    const value = values.get(column);
-    if (value === undefined || value === UNCHANGED || value === OMITTED || !isShown(column)) continue;
+  for (const [column, value] of values) {
+    if (value === UNCHANGED || value === OMITTED || !isShown(column)) continue;
     const json =
       value === null
         ? "null"

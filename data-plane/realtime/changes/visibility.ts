@@ -252,8 +252,9 @@ export async function checkFilter(database: ProjectDatabase, compiled: CompiledF
   await database.pipeline([
     becomeRole("anon"),
     {
-      text: `/* checkFilter */ select ${comparison(compiled)} from (values (null::text, $1::text)) as given (value, wanted)`,
-      values: [wantedOf(compiled)],
+      text: `/* checkFilter */ select ${comparison(compiled)} from (values ($1::text, $2::text)) as given (value, wanted)`,
+      // With a null a pattern would not even be looked at.
+      values: [/^i?(?:like|match)$/.test(compiled.filter.operator) ? "" : null, wantedOf(compiled)],
       prepare: false,
     },
   ]);

@@ -140,7 +140,11 @@ function Members({ organizationId }: { readonly organizationId: string }) {
             place: "corner",
             cell: (member) =>
               (mayManage && mayGive(member.role)) || member.accountId === viewerId ? (
-                <Button size="small" aria-label={`Remove ${member.email}`} onPress={() => setRemoving(member)}>
+                <Button
+                  size="small"
+                  aria-label={member.accountId === viewerId ? "Leave the organization" : `Remove ${member.email}`}
+                  onPress={() => setRemoving(member)}
+                >
                   {member.accountId === viewerId ? "Leave" : "Remove"}
                 </Button>
               ) : null,

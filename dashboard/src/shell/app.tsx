@@ -42,9 +42,13 @@ export function App() {
         <Crumbs />
         <span className={styles.spacer} />
         <LiveMark />
-        <Button className={styles.search ?? ""} aria-label="Search and commands" onPress={() => setOpened("palette")}>
+        <Button
+          className={styles.search ?? ""}
+          aria-label={`Search ${keysLabel(SHORTCUTS.palette.keys)}`}
+          onPress={() => setOpened("palette")}
+        >
           <Search aria-hidden />
-          <span>Search</span>
+          <span>Search </span>
           <kbd>{keysLabel(SHORTCUTS.palette.keys)}</kbd>
         </Button>
         <AccountMenu onShortcuts={() => setOpened("shortcuts")} />

@@ -1,6 +1,6 @@
 /** The frame of a project's pages: follows its state live, and says when there is nothing to show or not for whom. */
 import { type LinkProps, Outlet, useMatches, useNavigate, useParams } from "@tanstack/react-router";
-import { createContext, type ReactNode, use } from "react";
+import { createContext, type ReactNode, use, useState } from "react";
 import { useQuery, useSubscription } from "../graphql/hooks.ts";
 import { ProjectStatePanel } from "../projects/project-state-panel.tsx";
 import { ButtonLink } from "../ui/button.tsx";
@@ -26,7 +26,20 @@ export function useProject(): FrameProject {
 export function ProjectLayout() {
   const { ref = "" } = useParams({ strict: false });
   const { data, error, refetch } = useQuery(ProjectFrameDocument, { ref });
-  useSubscription(ProjectStatusDocument, { ref }, { onEnd: refetch, pause: !data || data.project.state === "DELETED" });
+  // Once it is deleted the API no longer knows it: what was pushed last is what is true.
+  const [deletedRef, setDeletedRef] = useState<string | null>(null);
+  const isDeleted = deletedRef === ref;
+  useSubscription(
+    ProjectStatusDocument,
+    { ref },
+    {
+      onData: ({ projectStatus }) => {
+        if (projectStatus.state === "DELETED") setDeletedRef(ref);
+      },
+      onEnd: refetch,
+      pause: !data || isDeleted,
+    },
+  );
   const navigate = useNavigate();
   const go = (to: NonNullable<LinkProps["to"]>) => () => void navigate({ to, params: { ref } as never });
   useShortcuts({
@@ -39,6 +52,17 @@ export function ProjectLayout() {
   });
   const width = useMatches({ select: (matches) => matches.at(-1)?.staticData.width ?? "narrow" });
 
+  if (isDeleted) {
+    return (
+      <div className={styles.body}>
+        <Main>
+          <EmptyState title="This project is deleted" actions={<ButtonLink to="/projects">Projects</ButtonLink>}>
+            Its database, users, files and keys are gone.
+          </EmptyState>
+        </Main>
+      </div>
+    );
+  }
   if (error && (!data || error.code === "NOT_FOUND")) {
     return (
       <div className={styles.body}>
@@ -58,17 +82,6 @@ export function ProjectLayout() {
     );
   }
   const { project } = data;
-  if (project.state === "DELETED") {
-    return (
-      <div className={styles.body}>
-        <Main>
-          <EmptyState title="This project is deleted" actions={<ButtonLink to="/projects">Projects</ButtonLink>}>
-            Its database, users, files and keys are gone.
-          </EmptyState>
-        </Main>
-      </div>
-    );
-  }
   return (
     <ProjectContext value={project}>
       <div className={styles.body}>

@@ -63,12 +63,12 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
     watchRealtime(registry, realtime);
     return realtime;
   },
-  async storage({ databases, storage, configs, logger }) {
+  async storage({ databases, storage, configs, heldBytes, logger }) {
     const { createStorageService } = await import("./storage/service.ts");
     const { openBackend } = await import("./storage/backend/open-backend.ts");
     const snapshotOf = (ref: string) => configs.get(ref);
     const opened = await openBackend(storage);
-    const service = createStorageService({ ...opened, databases, snapshotOf, logger, now: Date.now });
+    const service = createStorageService({ ...opened, databases, snapshotOf, heldBytes, logger, now: Date.now });
     const stopErasing = configs.onChange(({ projectRef, snapshot }) => {
       if (snapshot !== null) return;
       service.projectDeleted(projectRef).catch((error) => logger.warn({ err: error, projectRef }, "bytes not erased"));

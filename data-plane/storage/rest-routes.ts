@@ -7,6 +7,7 @@ import { storageError } from "./errors.ts";
 import { Fields, readFields } from "./http/json-body.ts";
 import { badUrl, json, routeNotFound } from "./http/responses.ts";
 import { ANONYMOUS, type Caller, SERVICE } from "./identity.ts";
+import { parseTransformation, parseTransformationText } from "./images/transformation.ts";
 import { checkKey, isBucketName } from "./names.ts";
 import { deleteObject, deleteObjects } from "./objects/delete.ts";
 import {
@@ -100,6 +101,8 @@ function dispatch(visit: Visit, root: string, rest: readonly string[]): Promise<
       return objectRoutes(visit, rest);
     case "cdn":
       return cdnRoutes(visit, rest);
+    case "render":
+      return renderRoutes(visit, rest);
     default:
       return Promise.resolve(null);
   }
@@ -360,6 +363,33 @@ async function deleteRoutes(visit: Visit, rest: readonly string[]): Promise<Serv
   const target = targetOf(rest);
   if (!target) return null;
   return deleteObject(visit.parts, visit.authenticated("storage.object.delete"), target.bucket, target.name);
+}
+
+/** `/render/image/<public|authenticated|sign>/:bucket/*` */
+async function renderRoutes(visit: Visit, [image, kind, ...rest]: readonly string[]): Promise<ServiceResponse | null> {
+  const { method } = visit.request;
+  const target = targetOf(rest);
+  if (image !== "image" || !target || (method !== "GET" && method !== "HEAD")) return null;
+  if (kind !== "public" && kind !== "authenticated" && kind !== "sign") return null;
+  const { bucket, name } = checked(target);
+  const operation = `storage.render.image_${kind}`;
+  const context =
+    kind === "public"
+      ? visit.as(ANONYMOUS, operation)
+      : kind === "sign"
+        ? visit.as(SERVICE, operation)
+        : visit.authenticated(operation);
+  if (!visit.project.storage.imageTransformationEnabled) throw storageError("featureDisabled");
+  const signed =
+    kind === "sign" ? verifyDownload(visit.parts, context, visit.query.get("token"), `${bucket}/${name}`) : null;
+  const transformation = signed
+    ? parseTransformationText(signed.transformations ?? "", signed.format)
+    : parseTransformation(visit.queryFields);
+  const access: ReadAccess = kind === "public" ? "public" : kind === "sign" ? "anyone" : "caller";
+  const find = () => findReadable(context, bucket, name, access, { policiesEvenIfPublic: true });
+  const object = await find();
+  const options = { download: visit.download, expires: signed?.expires ?? null };
+  return visit.parts.images.render(visit.parts, context, object, transformation, options, find);
 }
 
 /** There is no cache in front whose entries could be dropped: whoever may ask is told that all is done. */

@@ -4,12 +4,14 @@
  */
 import type { ProjectRef, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import type { ProjectDatabases } from "../database/database.ts";
+import type { HeldBytes } from "../held-bytes.ts";
 import { BodyAborted, BodyTooLarge, type Service, type ServiceRequest, type ServiceResponse } from "../service.ts";
 import { BytesMissing, NoSpaceLeft, type ObjectBackend, ObjectTooLarge } from "./backend/backend.ts";
 import type { DiskStore } from "./backend/disk-store.ts";
 import { databaseFailure, StorageError, storageError } from "./errors.ts";
 import { errorResponse, json } from "./http/responses.ts";
 import { Callers } from "./identity.ts";
+import { ImageRenderer } from "./images/render.ts";
 import { ObjectReader } from "./objects/reader.ts";
 import { handleRest } from "./rest-routes.ts";
 import { handleS3 } from "./s3/s3-routes.ts";
@@ -34,6 +36,7 @@ export interface StorageParts {
   /** Uploads under way by project. */
   readonly uploads: Shares;
   readonly upkeep: Upkeep;
+  readonly images: ImageRenderer;
   readonly logger: StorageLogger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -45,6 +48,8 @@ export interface StorageServiceOptions {
   readonly staging: DiskStore;
   /** Null: the project is gone. */
   readonly snapshotOf: (ref: ProjectRef) => Promise<ServiceSnapshot | null>;
+  /** Of the process; images wait in memory for their turn. */
+  readonly heldBytes: HeldBytes;
   readonly logger: StorageLogger;
   readonly now: () => number;
 }
@@ -71,6 +76,7 @@ export function createStorageService(options: StorageServiceOptions): StorageSer
     reader: new ObjectReader(backend, new Shares(MAX_OPEN_OBJECTS_OF_PROJECT, "slowDown")),
     callers: new Callers(now),
     uploads: new Shares(MAX_UPLOADS_OF_PROJECT, "tooManyUploads"),
+    images: new ImageRenderer(options.heldBytes),
   };
   upkeep.start();
 
@@ -85,7 +91,10 @@ export function createStorageService(options: StorageServiceOptions): StorageSer
     handle,
     upkeep,
     projectDeleted: (ref) => backend.eraseProject(ref),
-    close: () => upkeep.close(),
+    async close() {
+      await upkeep.close();
+      await parts.images.close();
+    },
   };
 }
 

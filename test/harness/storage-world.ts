@@ -13,6 +13,7 @@ import type {
 } from "../../control-plane/client/config-snapshot.ts";
 import { projectSnapshot, storageSettings } from "../../data-plane/auth/testing/snapshot.ts";
 import { createProjectDatabases } from "../../data-plane/database/project-databases.ts";
+import { HeldBytes } from "../../data-plane/held-bytes.ts";
 import { createLocalServices } from "../../data-plane/local-services.ts";
 import type { ObjectBackend } from "../../data-plane/storage/backend/backend.ts";
 import { DiskBackend } from "../../data-plane/storage/backend/disk-backend.ts";
@@ -82,6 +83,7 @@ export async function createStorageWorld(
     backend: options.backend?.(store) ?? new DiskBackend(store),
     staging: store,
     snapshotOf: async (ref) => snapshots.get(ref) ?? null,
+    heldBytes: new HeldBytes(256 * 1024 * 1024),
     logger,
     now: Date.now,
   });

@@ -33,6 +33,7 @@ export interface StorageProject {
   readonly serviceKey: string;
   readonly anonKey: string;
   readonly snapshot: ServiceSnapshot;
+  readonly gatewaySnapshot: GatewaySnapshot;
   token(claims: Record<string, unknown>): string;
   /** supabase-js with this key or token. */
   client(key?: string): SupabaseClient;
@@ -138,6 +139,9 @@ export async function createStorageWorld(
       ...{ ref, url, storageUrl: `${url}/storage/v1`, db, anonKey, serviceKey, token },
       get snapshot() {
         return current();
+      },
+      get gatewaySnapshot() {
+        return gatewaySnapshot(current());
       },
       client: (key = serviceKey) =>
         createClient(url, key, {

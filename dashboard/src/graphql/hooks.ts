@@ -37,9 +37,21 @@ export function useQuery<Data, Variables extends AnyVariables>(
     pause,
     requestPolicy: policy,
   });
+  const shown = useLastAnswer(data, useAppError(error), JSON.stringify(variables));
   const refetch = useCallback(() => execute({ requestPolicy: "network-only" }), [execute]);
   useEffect(() => (pause ? undefined : onResumed(refetch)), [pause, refetch]);
-  return { data, error: useAppError(error), isFetching: fetching || stale, refetch };
+  return { ...shown, isFetching: fetching || stale, refetch };
+}
+
+/** What is gone or no longer the viewer's to see; after any other failure the last answer stays to be seen. */
+const FINAL = ["NOT_FOUND", "FORBIDDEN"];
+
+/** A form must not vanish with what was typed because a question failed that was asked again behind it. */
+function useLastAnswer<Data>(data: Data | null | undefined, error: AppError | null, key: string) {
+  const last = useRef<{ key: string; data: Data } | null>(null);
+  if (data !== undefined && data !== null) last.current = { key, data };
+  else if (error && FINAL.includes(error.code)) last.current = null;
+  return { data: last.current?.key === key ? last.current.data : undefined, error };
 }
 
 function useAppError(error: CombinedError | undefined): AppError | null {

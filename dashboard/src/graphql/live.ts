@@ -54,6 +54,49 @@ export interface Subscription {
   readonly onEnd: () => void;
 }
 
+/** Streams of all tabs together. Browsers open six connections to an origin over HTTP/1.1, and questions need some. */
+const PLACES = 4;
+/** A tab that finds no place reads again this often, until one is free. */
+const POLL_MS = 5_000;
+
+/**
+ * Calls `onPlace` as soon as a stream may be opened; the returned function gives the place back. Places are locks of
+ * the browser, which has them where the page is secure (https, localhost); elsewhere every tab opens its stream.
+ */
+function takePlace(onPlace: () => void): () => void {
+  if (!navigator.locks) {
+    onPlace();
+    return () => undefined;
+  }
+  const leaving = new AbortController();
+  let giveBack: () => void = () => undefined;
+  let polling: ReturnType<typeof setInterval> | undefined;
+  const hold = async (lock: Lock | null): Promise<boolean> => {
+    if (!lock || leaving.signal.aborted) return false;
+    clearInterval(polling);
+    await new Promise<void>((given) => {
+      giveBack = given;
+      onPlace();
+    });
+    return true;
+  };
+  const nameOf = (place: number) => `supalove.live.${place}`;
+  const take = async () => {
+    for (let place = 0; place < PLACES; place++) {
+      if (await navigator.locks.request(nameOf(place), { ifAvailable: true }, hold)) return;
+    }
+    if (leaving.signal.aborted) return;
+    polling = setInterval(resume, POLL_MS);
+    await navigator.locks.request(nameOf(Math.floor(Math.random() * PLACES)), { signal: leaving.signal }, hold);
+  };
+  take().catch(() => undefined); // given up while it waited
+  return () => {
+    leaving.abort();
+    clearInterval(polling);
+    giveBack();
+  };
+}
+
 /** Follows until the returned function is called; pauses while the tab is hidden, and begins anew when it is shown. */
 export function subscribe({ query, variables, onData, onEnd }: Subscription): () => void {
   let stop: (() => void) | null = null;
@@ -62,6 +105,18 @@ export function subscribe({ query, variables, onData, onEnd }: Subscription): ()
 
   function start(): void {
     if (stop) return;
+    let close: () => void = () => undefined;
+    const giveBack = takePlace(() => {
+      close = open();
+    });
+    stop = () => {
+      close();
+      giveBack();
+      stop = null;
+    };
+  }
+
+  function open(): () => void {
     let isInterrupted = false;
     const setInterrupted = (value: boolean) => {
       if (value !== isInterrupted) count({ interrupted: value ? 1 : -1 });
@@ -88,12 +143,11 @@ export function subscribe({ query, variables, onData, onEnd }: Subscription): ()
     });
     count({ open: 1 });
     const unsubscribe = client.subscribe({ query, variables }, { next: onData, error: onEnd, complete: onEnd });
-    stop = () => {
+    return () => {
       unsubscribe();
       client.dispose();
       setInterrupted(false);
       count({ open: -1 });
-      stop = null;
     };
   }
 

@@ -35,6 +35,7 @@ const BENCHMARKS: readonly Benchmark[] = [
     nodeOptions: ["--expose-gc"],
     needs: [],
   },
+  { name: "realtime", title: "Realtime", script: "realtime.ts", needs: [] },
   { name: "gateway", title: "Gateway", script: "gateway/run.ts", needs: ["nginx", "wrk"], writesItself: true },
 ];
 

@@ -84,8 +84,9 @@ export function createLocalServices(options: {
       const open = services[service]?.openSocket;
       if (!open) throw new LocalServiceError("service_not_available");
       const cached = configs.peek(ref);
-      if (cached === undefined) return load(ref).then((snapshot) => open(request, served(snapshot)));
-      return open(request, served(cached));
+      const judge = (snapshot: ServiceSnapshot) => open(roleTokens.read(request, snapshot), snapshot);
+      if (cached === undefined) return load(ref).then((snapshot) => judge(served(snapshot)));
+      return judge(served(cached));
     },
   };
 }

@@ -48,6 +48,8 @@ export class RoleTokenReader {
   ): R {
     const headers: Record<string, string> = Object.assign(Object.create(null), request.headers);
     if (headers.apikey === said) headers.apikey = token;
+    // Where the gateway puts the key of a WebSocket's handshake.
+    if (headers["x-api-key"] === said) headers["x-api-key"] = token;
     if (bare(headers.authorization ?? "") === said) headers.authorization = `Bearer ${token}`;
     const query = request.query.replace(said, token);
     return {

@@ -12,6 +12,8 @@ export interface Refusal {
   readonly text: string;
 }
 
+/** Seconds since the epoch. */
+const NEVER = 253_402_300_799;
 const MAX_POLICY_HEADERS_LENGTH = 4_000;
 
 /** The checks of Supabase Realtime, in its order. */
@@ -27,7 +29,9 @@ export function judgeHandshake(request: SocketRequest, project: RealtimeProject)
   if (isFault(token)) return { status: 401, text: handshakeText(token) };
   if (users >= settings.maxConcurrentUsers) return { status: 429, text: "Too many connected users" };
   if (joins.isOver(settings.maxJoinsPerSecond, seconds)) return { status: 429, text: "Too many joins per second" };
-  return { version, token, headers: policyHeaders(request.headers) };
+  // What stands for an opaque key lives for minutes; the key holds until it is revoked, and the gateway ends its sockets.
+  const lasting = request.roleToken === undefined ? token : { ...token, expiresAt: NEVER };
+  return { version, token: lasting, headers: policyHeaders(request.headers) };
 }
 
 export function refusalResponse({ status, text }: Refusal): ServiceResponse {

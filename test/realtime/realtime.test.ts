@@ -121,6 +121,11 @@ describe.each([
     );
   });
 
+  test("an opaque key opens a socket as well", async () => {
+    const channel = connect(vsn, form, project.publishableKey).channel(`opaque-${vsn}-${form}`);
+    expect(await subscribed(channel)).toBe("SUBSCRIBED");
+  });
+
   test("httpSend reaches subscribers without a socket of the sender's own", async () => {
     const heard: unknown[] = [];
     const channel = connect(vsn, form)

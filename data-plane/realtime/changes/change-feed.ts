@@ -65,7 +65,7 @@ const MAX_BINDINGS = 100_000;
 const PROBLEMS = {
   noLogin: "Realtime has no replication login for the database server of this project yet",
   noLogical: "Database changes need wal_level=logical on the database server of this project",
-  noSlot: "Too many projects follow database changes on this database server at the moment, trying again",
+  noSlot: "Too many projects of this database server follow database changes at the moment, trying again",
   slow: "Database changes wait for transactions that run on the database server",
   lost: "The stream of database changes was interrupted, trying again",
   behind: "The stream of database changes has fallen too far behind and begins anew",

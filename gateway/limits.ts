@@ -66,12 +66,18 @@ export class ProjectUsage {
   /** Of requests that could be served in this process or in the one that the project belongs to. */
   readonly spreadable = new RateMeter();
   sockets = 0;
-  readonly #buckets = new TokenBuckets(ROUTE_CLASSES.length);
+  /** One more than there are classes: for frames of WebSockets. */
+  readonly #buckets = new TokenBuckets(ROUTE_CLASSES.length + 1);
 
   /** Takes one request from the class's bucket. */
   admit(limits: ProjectLimits, routeClass: RouteClass, nowMs: number): boolean {
     const { perSecond, burst } = rateOf(limits, routeClass);
     return this.#buckets.take(ROUTE_CLASSES.indexOf(routeClass), perSecond, burst, nowMs);
+  }
+
+  /** Takes one frame that a client has sent: as many are let through as requests of one class, and counted apart. */
+  admitFrame(limits: ProjectLimits, nowMs: number): boolean {
+    return this.#buckets.take(ROUTE_CLASSES.length, limits.requestsPerSecond, limits.requestBurst, nowMs);
   }
 
   budget(limits: ProjectLimits, routeClass: RouteClass): Budget {

@@ -178,6 +178,7 @@ class UwsGateway implements Gateway {
       peers: options.peers ?? null,
       serviceToken: options.serviceToken ?? null,
       logger,
+      now,
       onSocketClosed: (socket, code) => {
         this.#metrics.observeSocket(socket);
         this.#accessLog?.writeSocket(socket, code);

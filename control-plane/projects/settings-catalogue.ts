@@ -299,7 +299,7 @@ export function limitFields(maxima: Maxima) {
     requestsPerSecond: limit(
       "requestsPerSecond",
       20_000,
-      "Requests a second that the gateway lets through in the long run, for each class of routes.",
+      "Requests a second that the gateway lets through in the long run, for each class of routes. So many messages of WebSockets a second pass as well.",
     ),
     requestBurst: limit("requestBurst", 20_000, "Requests let through at once when there were none before."),
     concurrentRequests: limit("concurrentRequests", 1_000, "Requests under way at a time."),

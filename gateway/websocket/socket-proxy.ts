@@ -41,6 +41,8 @@ export interface SocketProxyOptions {
   /** Proves to our own services in other processes that a handshake comes from a gateway. */
   readonly serviceToken: string | null;
   readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Told of every socket that is over. */
   readonly onSocketClosed: (socket: OpenSocket, code: number) => void;
 }
@@ -108,11 +110,17 @@ export class SocketProxy {
         upgrade.isFirstTurn = false;
       },
       open: (socket) => socket.getUserData().socket.clientOpened(socket),
-      message: (socket, message, binary) => socket.getUserData().socket.fromClient(message, binary),
+      message: (socket, message, binary) => this.#fromClient(socket.getUserData().socket, message, binary),
       ping: (socket, data) => socket.getUserData().socket.pingFromClient(data),
       drain: (socket) => socket.getUserData().socket.clientDrained(),
       close: (socket, code, reason) => socket.getUserData().socket.clientClosed(code, Buffer.from(reason).toString()),
     });
+  }
+
+  #fromClient(socket: OpenSocket, message: ArrayBuffer, binary: boolean): void {
+    const { usage, limits } = socket.admission.tenant;
+    if (usage.admitFrame(limits, this.#options.now())) socket.fromClient(message, binary);
+    else socket.close(CLOSE.policy, "too many messages");
   }
 
   /** Closes sockets that the project's new configuration does not admit any more. */

@@ -412,3 +412,12 @@ describe("the end", () => {
     for (const { closed } of sockets) expect((await closed)[0]).toBe(1012);
   });
 });
+
+test("a client that sends more messages than its project may is closed with 1008, the others go on", async () => {
+  const { socketUrl } = await start(echo, { requestsPerSecond: 1, requestBurst: 20 });
+  const url = `${socketUrl}?apikey=${ANON_JWT}`;
+  const [flooder, other] = [await open(url), await open(url)];
+  for (let index = 0; index < 50; index += 1) flooder.socket.send("x");
+  expect(await flooder.closed).toEqual([1008, "too many messages"]);
+  expect(other.socket.readyState).toBe(WebSocket.OPEN);
+});

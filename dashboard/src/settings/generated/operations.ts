@@ -132,7 +132,7 @@ export type ProjectLimitsInput = {
   maxUploadBytes?: InputMaybe<Scalars["Float"]>;
   /** Requests let through at once when there were none before. */
   requestBurst?: InputMaybe<Scalars["Int"]>;
-  /** Requests a second that the gateway lets through in the long run, for each class of routes. */
+  /** Requests a second that the gateway lets through in the long run, for each class of routes. So many messages of WebSockets a second pass as well. */
   requestsPerSecond?: InputMaybe<Scalars["Int"]>;
   /** Open WebSockets. */
   sockets?: InputMaybe<Scalars["Int"]>;

@@ -8,6 +8,9 @@ export interface Metrics {
   subscriptionOpened(field: string): void;
   subscriptionClosed(field: string): void;
   http(route: string, status: number): void;
+  /** By the watch of a cluster. */
+  sessionsEnded(reason: string, sessions: number): void;
+  projectClosed(): void;
 }
 
 const PREFIX = "supalove_control_plane_";
@@ -42,6 +45,17 @@ export function createMetrics({ defaults }: { defaults: boolean }): Metrics {
     labelNames: ["route", "status"],
     registers,
   });
+  const endedSessions = new Counter({
+    name: `${PREFIX}watch_ended_sessions_total`,
+    help: "Sessions of projects that the watch of their cluster has ended, by reason.",
+    labelNames: ["reason"],
+    registers,
+  });
+  const closedProjects = new Counter({
+    name: `${PREFIX}watch_closed_projects_total`,
+    help: "Times that a project was closed for a while because its sessions endangered others.",
+    registers,
+  });
   return {
     registry,
     operation(type, field, outcome, seconds) {
@@ -51,5 +65,7 @@ export function createMetrics({ defaults }: { defaults: boolean }): Metrics {
     subscriptionOpened: (field) => subscriptions.inc({ field }),
     subscriptionClosed: (field) => subscriptions.dec({ field }),
     http: (route, status) => requests.inc({ route, status: String(status) }),
+    sessionsEnded: (reason, sessions) => endedSessions.inc({ reason }, sessions),
+    projectClosed: () => closedProjects.inc(),
   };
 }

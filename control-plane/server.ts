@@ -9,6 +9,7 @@ import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connecti
 import { createClusterStatusReader } from "./clusters/cluster-status.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import { ensureReplicationLogins } from "./clusters/replication-login.ts";
+import { type ClusterWatchesOptions, startClusterWatches } from "./clusters/watch/cluster-watches.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
 import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
 import type { InstanceSettings, Services } from "./context.ts";
@@ -78,6 +79,8 @@ export interface ControlPlaneOptions {
   readonly provisioning?: Partial<
     Pick<ProvisionerOptions, "concurrency" | "leaseMs" | "pollMs" | "retry" | "wrapStep">
   >;
+  /** How clusters are watched for sessions that endanger others; null: by somebody else. */
+  readonly clusterWatch?: Pick<ClusterWatchesOptions, "memoryOf" | "bounds"> | null;
   /** Metrics of the process itself are collected by one instance a process. */
   readonly collectProcessMetrics?: boolean;
 }
@@ -142,6 +145,17 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   const dashboardOrigins = options.dashboardOrigins ?? [];
   const metrics = createMetrics({ defaults: options.collectProcessMetrics ?? false });
   const dashboard = options.servesDashboard ? startDashboard(options) : null;
+  const watches =
+    options.clusterWatch === null
+      ? null
+      : startClusterWatches({
+          database: services.configDatabase, // people's requests do not delay it
+          clusters: services.clusters,
+          logger,
+          onEnded: metrics.sessionsEnded,
+          onClosed: metrics.projectClosed,
+          ...options.clusterWatch,
+        });
   const http = createHttpServer({
     dashboard: dashboard?.pages ?? null,
     graphql: createGraphqlHandler({ schema: buildSchema(), services, metrics, logger, dashboardOrigins }),
@@ -175,6 +189,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     await events.close(); // subscriptions end, and with them their responses
     await served;
     await forgetting;
+    await watches?.stop();
     await closeServices(services, events);
   }
 }

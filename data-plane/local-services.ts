@@ -19,6 +19,7 @@ export class LocalServiceError extends Error {
     | "service_not_available"
     | "project_not_found"
     | "project_paused"
+    | "project_closed"
     | "project_unavailable"
     | "config_unavailable";
 

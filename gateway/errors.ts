@@ -40,6 +40,11 @@ export const ERROR_CATALOGUE = {
   service_not_available: { status: 501, message: "The project does not offer this service" },
   upstream_failed: { status: 502, message: "The service gave no valid response" },
   project_paused: { status: 503, message: "The project is paused" },
+  project_closed: {
+    status: 503,
+    message: "The project is closed for some minutes",
+    hint: "Its database sessions endangered other projects several times. The project's audit log says what was ended and why.",
+  },
   project_unavailable: { status: 503, message: "The project is not available at the moment" },
   config_unavailable: { status: 503, message: "The project's configuration cannot be loaded at the moment" },
   upstream_unavailable: { status: 503, message: "The service cannot be reached at the moment" },

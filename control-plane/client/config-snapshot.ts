@@ -27,7 +27,7 @@ export type ServiceName = (typeof SERVICES)[number];
 export type Audience = "gateway" | "service";
 
 /** Only `active` projects are served; the others answer 503 with a code of their own. */
-export type ServingState = "active" | "paused" | "unavailable";
+export type ServingState = "active" | "paused" | "unavailable" | "closed";
 
 /** Where requests of one service go: a call in this process, or a proxied HTTP origin such as `http://rest:3000`. */
 export type Upstream = { readonly kind: "local" } | { readonly kind: "http"; readonly origin: string };

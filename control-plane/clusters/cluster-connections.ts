@@ -54,6 +54,10 @@ export async function connectAsAdmin(address: ClusterAddress, database: string):
   return client;
 }
 
+export function isSameAddress(one: ClusterAddress, other: ClusterAddress): boolean {
+  return (["host", "port", "user", "password", "ssl"] as const).every((name) => one[name] === other[name]);
+}
+
 /** Parses `postgresql://user:password@host:port/…`; `sslmode` other than disable and prefer turns TLS on. */
 export function parseClusterUrl(url: string): ClusterAddress {
   const parsed = new URL(url);

@@ -5,7 +5,7 @@ import type { Database, Queryable } from "../database.ts";
 import { NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import type { Vault } from "../secrets/vault.ts";
-import type { ClusterAddress } from "./cluster-connections.ts";
+import { type ClusterAddress, isSameAddress } from "./cluster-connections.ts";
 
 export const CLUSTER_STATES = ["active", "draining", "offline"] as const;
 export type ClusterState = (typeof CLUSTER_STATES)[number];
@@ -130,10 +130,6 @@ export async function ensureCluster(database: Database, vault: Vault, cluster: N
     if (!isSameAddress(before, cluster.address)) await moveCluster(tx, vault, known.id, cluster.address);
     return (await findCluster(tx, known.id)) ?? known;
   });
-}
-
-function isSameAddress(one: ClusterAddress, other: ClusterAddress): boolean {
-  return (["host", "port", "user", "password", "ssl"] as const).every((name) => one[name] === other[name]);
 }
 
 /** Seals passwords again that an older master key has sealed. @returns how many. */

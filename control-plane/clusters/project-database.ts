@@ -7,7 +7,7 @@ import { alterLogins, terminateSessions } from "./project-sessions.ts";
 import { databaseExists, type Template } from "./template.ts";
 
 /** Client backends of both logins together; superusers and the replication login's walsenders are not counted. */
-const CONNECTION_LIMIT = 60;
+const CONNECTION_LIMIT = 30;
 
 const OBJECT_IN_USE = "55006";
 const DUPLICATE_DATABASE = "42P04";

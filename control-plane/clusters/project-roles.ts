@@ -16,7 +16,7 @@ export interface ProjectPasswords {
 /** What one project may take of a shared cluster. Tenants can change none of these, except the timeouts of a session. */
 export const ROLE_LIMITS = {
   userConnections: 20,
-  authenticatorConnections: 50,
+  authenticatorConnections: 30,
   /** Bytes of temporary files a session may hold: sorts and hashes that do not fit into memory. */
   tempFileLimit: "1GB",
 } as const;

@@ -55,13 +55,18 @@ export function buildSnapshot(parts: SnapshotParts, audience: Audience, row: Sna
   const common = {
     projectRef: row.ref,
     version: row.version,
-    state: complete ? SERVING_STATES[row.state] : "unavailable",
+    state: complete ? servingState(row) : "unavailable",
     plan: row.plan,
     limits: settings.limits,
   } as const;
   return audience === "gateway"
     ? { ...common, ...gatewayPart(parts, row, settings, secrets) }
     : { ...common, ...servicePart(parts, row, settings, secrets) };
+}
+
+function servingState({ state, isClosed }: SnapshotRow): ServingState {
+  const serving = SERVING_STATES[state];
+  return isClosed && serving === "active" ? "closed" : serving;
 }
 
 type Secrets = ReadonlyMap<SystemSecret, string>;

@@ -10,6 +10,8 @@ export interface SnapshotRow {
   readonly ref: ProjectRef;
   readonly version: number;
   readonly state: ProjectState;
+  /** The cluster's watch has closed it for a while. */
+  readonly isClosed: boolean;
   readonly plan: "shared" | "dedicated";
   readonly settings: StoredSettings;
   readonly host: string | null;
@@ -46,7 +48,8 @@ export async function readSnapshotRows(
 ): Promise<SnapshotRow[]> {
   const rows = await db.query<Omit<SnapshotRow, "dataKey"> & { wrappedKey: Buffer | null; masterKeyId: string | null }>(
     `/* readSnapshotRows */
-     select projects.ref, projects.config_version as version, projects.state, projects.plan, projects.settings,
+     select projects.ref, projects.config_version as version, projects.state,
+       projects.closed_until is not null as "isClosed", projects.plan, projects.settings,
        clusters.host, clusters.port, clusters.ssl,
        case when $3 and replication_password_key_id is not null then jsonb_build_object(
          'clusterId', clusters.id, 'ciphertext', encode(replication_password_ciphertext, 'base64'),

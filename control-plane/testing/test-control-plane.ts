@@ -41,6 +41,7 @@ export async function createTestControlPlane(
     version: "0.0.0-test",
     maxDatabaseConnections: 5,
     passwordThreads: 1,
+    clusterWatch: null, // all tests share one cluster: a watch sees what other files do
     ...overrides,
   };
   const instances: ControlPlane[] = [];

@@ -47,8 +47,12 @@ export interface Neighbours {
   stop(): Promise<void>;
 }
 
-export async function startNeighbours(major: (typeof VERSIONS)[number]): Promise<Neighbours> {
-  const cluster = await startTestCluster(major, { shared_preload_libraries: "pg_stat_statements" });
+/** @param settings of the server, such as a lower `max_connections`. */
+export async function startNeighbours(
+  major: (typeof VERSIONS)[number],
+  settings: Readonly<Record<string, string | number>> = {},
+): Promise<Neighbours> {
+  const cluster = await startTestCluster(major, { shared_preload_libraries: "pg_stat_statements", ...settings });
   const address = parseClusterUrl(cluster.url);
   const open: pg.Client[] = [];
   const connect: Neighbours["connect"] = async (options) => {

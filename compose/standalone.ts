@@ -13,6 +13,8 @@ import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts"
 import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
 import { parseProjectRef } from "../control-plane/client/config-snapshot.ts";
 import { surviveUnhandled } from "../control-plane/client/process.ts";
+import type { ClusterWatchesOptions } from "../control-plane/clusters/watch/cluster-watches.ts";
+import { readPrivateMemory } from "../control-plane/clusters/watch/process-memory.ts";
 import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
@@ -92,6 +94,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
       version: VERSION,
       servesDashboard: true,
       eraseStorage: (ref) => eraseProjectStorage(storage, parseProjectRef(ref)),
+      clusterWatch: postgres.clusterWatch,
       ...environment.controlPlane,
     });
     running.push({ stop: () => controlPlane.close() });
@@ -146,16 +149,19 @@ export async function startStandalone(environment: Environment): Promise<Standal
   }
 }
 
-async function startPostgres(environment: Environment, logger: Logger, onUnexpectedExit: (reason: Error) => void) {
+async function startPostgres(environment: Environment, logger: Logger, onGivenUp: (reason: Error) => void) {
   if (environment.databaseUrl) {
     const { host } = new URL(environment.databaseUrl);
     await externalPostgres(environment.databaseUrl);
-    return { url: environment.databaseUrl, address: host, stop: () => undefined };
+    return { url: environment.databaseUrl, address: host, stop: () => undefined, clusterWatch: {} };
   }
   const dataDir = `${environment.dataDir}/postgres`;
   const port = environment.postgresPort || (await freePort(0, "127.0.0.1"));
-  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger, onUnexpectedExit });
-  return { url, address: `127.0.0.1:${port}`, stop };
+  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger, onGivenUp });
+  // Its processes are on this machine, and what they take can be read.
+  const memoryOf: ClusterWatchesOptions["memoryOf"] = (address, pid) =>
+    address.host === "127.0.0.1" && address.port === port ? readPrivateMemory(pid) : null;
+  return { url, address: `127.0.0.1:${port}`, stop, clusterWatch: { memoryOf } };
 }
 
 /**

@@ -16,7 +16,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parseProjectRef } from "../../control-plane/client/config-snapshot.ts";
 import { createProjectDatabases } from "../../data-plane/database/project-databases.ts";
 import { freePort } from "../../test/harness/cluster.ts";
@@ -44,9 +44,7 @@ afterEach(async () => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-async function start(
-  options: { port?: number; onUnexpectedExit?: (reason: Error) => void } = {},
-): Promise<EmbeddedPostgres> {
+async function start(options: { port?: number; onGivenUp?: (reason: Error) => void } = {}): Promise<EmbeddedPostgres> {
   const postgres = await startEmbeddedPostgres({ dataDir: folder, port, logger, ...options });
   cleanups.push(() => postgres.stop());
   return postgres;
@@ -150,12 +148,51 @@ describe("an embedded PostgreSQL", () => {
     await start();
   });
 
-  test("tells when it ends and nobody asked it to", async () => {
-    const ended = Promise.withResolvers<Error>();
-    await start({ onUnexpectedExit: ended.resolve });
-    const [postmaster] = runningHere();
+  /** Kills the postmaster with -9, and answers when another one takes connections. */
+  async function killAndWait(url: string): Promise<void> {
+    const postmaster = runningHere().find(({ command }) => !command.startsWith("postgres:"));
     process.kill(postmaster?.pid ?? 0, "SIGKILL");
-    expect((await ended.promise).message).toBe("PostgreSQL ended unexpectedly (SIGKILL)");
+    await vi.waitFor(
+      async () => {
+        const now = runningHere().find(({ command }) => !command.startsWith("postgres:"));
+        if (!now || now.pid === postmaster?.pid) throw new Error("not started again");
+        await query(url, "select 1");
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+  }
+
+  test("starts again when it was killed, three times, and then tells that it gives up", async () => {
+    const givenUp = Promise.withResolvers<Error>();
+    const { url } = await start({ onGivenUp: givenUp.resolve });
+    await query(url, "create table kept (id int)");
+    for (let restart = 1; restart <= 3; restart += 1) {
+      const busy = new pg.Client({ connectionString: url });
+      busy.on("error", () => {});
+      await busy.connect();
+      busy.query("do $$ begin loop end loop; end $$").catch(() => {}); // does not notice that its postmaster is gone
+      await killAndWait(url);
+      expect(await query(url, "select count(*)::int from kept")).toEqual([{ count: 0 }]);
+    }
+    const postmaster = runningHere().find(({ command }) => !command.startsWith("postgres:"));
+    process.kill(postmaster?.pid ?? 0, "SIGKILL");
+    expect((await givenUp.promise).message).toBe(
+      "PostgreSQL ended unexpectedly (SIGKILL), too often to start it again",
+    );
+  });
+
+  test.runIf(process.platform === "linux")("a session that wants too much memory fails alone", async () => {
+    const { url } = await start();
+    const quiet = new pg.Client({ connectionString: url });
+    await quiet.connect();
+    const greedy = `do $$ declare held text[]; begin
+      for i in 1..40 loop held[i] := repeat('x', 100000000); end loop; end $$`;
+    await expect(query(url, greedy)).rejects.toThrow(/out of memory|array size exceeds|invalid memory alloc/);
+    const large = `do $$ declare a text; b text; c text; d text; begin
+      a := repeat('x', 600000000); b := a || ''; c := a || ''; d := a || ''; end $$`;
+    await expect(query(url, large)).rejects.toThrow("out of memory");
+    expect((await quiet.query("select 1 as alive")).rows).toEqual([{ alive: 1 }]); // its session has gone through it
+    await quiet.end();
   });
 
   test("is found again by the data plane's pools after a restart", async () => {

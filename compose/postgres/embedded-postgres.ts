@@ -14,7 +14,8 @@ import { clusterPath, ensureCluster, ensureFolder, type Layout, openForPostgres,
 import { ensureExtensionFolder, extensionSettings } from "./extension-folder.ts";
 import { lockDirectory } from "./instance-lock.ts";
 import { findPortHolder, findProcess, findProcessesIn, kill, type ProcessInfo } from "./processes.ts";
-import { embeddedSettings, type PostgresSettings, settingArguments } from "./settings.ts";
+import { RestartBudget } from "./restart-budget.ts";
+import { boundedCommand, embeddedSettings, type PostgresSettings, settingArguments } from "./settings.ts";
 
 export interface EmbeddedPostgresOptions {
   /** Made when it is not there; holds the cluster, the superuser's password, the log and the lock. */
@@ -24,8 +25,8 @@ export interface EmbeddedPostgresOptions {
   readonly logger: { info(details: object, message: string): void; error(details: object, message: string): void };
   /** Over those of settings.ts. */
   readonly settings?: PostgresSettings;
-  /** PostgreSQL has ended and nobody asked it to. */
-  readonly onUnexpectedExit?: (reason: Error) => void;
+  /** PostgreSQL has ended although nobody asked it to, and does not come back: started again too often, or in vain. */
+  readonly onGivenUp?: (reason: Error) => void;
 }
 
 export interface EmbeddedPostgres {
@@ -40,6 +41,21 @@ const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** After a crash it first replays what it had not yet written. */
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 30_000;
+/** Of sessions whose postmaster was killed: nothing of theirs can be saved, and everybody waits. */
+const IMPATIENT_STOP_MS = 1_000;
+/**
+ * Waits until its input ends, then asks PostgreSQL to stop until it is gone: a server that is just recovering from a crash
+ * may miss one signal. After half a minute at once; the next start replays what was not written.
+ */
+const WATCHDOG = `
+read -r _
+tries=0
+while kill -0 "$1" 2>/dev/null; do
+  if [ "$tries" -lt 30 ]; then kill -INT "$1" 2>/dev/null; else kill -QUIT "$1" 2>/dev/null; fi
+  tries=$((tries + 1))
+  [ "$tries" -gt 60 ] && exit
+  sleep 1
+done`;
 const POLL_MS = 25;
 const LAST_WORDS_MS = 1000;
 
@@ -54,14 +70,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     await stopOrphans(clusterPath(layout), options.logger);
     await checkPort(options.port);
     const password = ensureCluster(layout, binaries);
-    const server = new Server(layout, binaries, options);
     const url = `postgresql://${SUPERUSER}:${password}@127.0.0.1:${options.port}/postgres`;
-    await server.untilReady(url);
+    const supervised = new SupervisedServer({ layout, binaries, url, options });
+    await supervised.start();
     return {
       url,
       port: options.port,
       async stop() {
-        await server.stop();
+        await supervised.stop();
         lock.release();
       },
     };
@@ -71,10 +87,64 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
+interface ServerOptions {
+  readonly layout: Layout;
+  readonly binaries: PostgresBinaries;
+  /** Of the superuser. */
+  readonly url: string;
+  readonly options: EmbeddedPostgresOptions;
+}
+
+/** Starts the server again when it ends by itself, as long as there is sense in it. */
+class SupervisedServer {
+  readonly #all: ServerOptions;
+  readonly #budget = new RestartBudget();
+  #server: Server | null = null;
+  #restarting: Promise<void> = Promise.resolve();
+  #isStopping = false;
+
+  constructor(all: ServerOptions) {
+    this.#all = all;
+  }
+
+  /** @throws {Error} with PostgreSQL's last words when it does not start. */
+  async start(): Promise<void> {
+    const { layout, binaries, url, options } = this.#all;
+    this.#server = new Server(layout, binaries, options, (reason) => {
+      this.#restarting = this.#restart(reason);
+    });
+    await this.#server.untilReady(url);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#server?.stop();
+    await this.#restarting;
+    await this.#server?.stop(); // one that was started in the meantime
+  }
+
+  async #restart(reason: Error): Promise<void> {
+    const { layout, options } = this.#all;
+    if (this.#isStopping) return;
+    try {
+      if (!this.#budget.take(performance.now())) throw new Error(`${reason.message}, too often to start it again`);
+      // Of a postmaster that was killed sessions may be left, which keep a new one from starting.
+      await stopOrphans(clusterPath(layout), options.logger, IMPATIENT_STOP_MS);
+      if (this.#isStopping) return;
+      await this.start();
+      options.logger.info({ reason: reason.message }, "PostgreSQL was started again");
+    } catch (error) {
+      if (this.#isStopping) return;
+      options.logger.error({ err: error }, "PostgreSQL is gone for good");
+      options.onGivenUp?.(error as Error);
+    }
+  }
+}
+
 /** The running server and who watches over it. */
 class Server {
   private readonly child: ChildProcess;
-  private readonly watchdog: ChildProcess;
+  private watchdog: ChildProcess | null = null;
   private readonly log: BoundedLog;
   /** Resolves when the process is gone; its log may still have lines to come. */
   private readonly exited: Promise<void>;
@@ -83,41 +153,54 @@ class Server {
   private isStopping = false;
   private isReady = false;
 
-  constructor(layout: Layout, binaries: PostgresBinaries, options: EmbeddedPostgresOptions) {
+  /** @param onUnexpectedExit It was ready, has ended, and nobody asked it to. */
+  constructor(
+    layout: Layout,
+    binaries: PostgresBinaries,
+    options: EmbeddedPostgresOptions,
+    onUnexpectedExit: (reason: Error) => void,
+  ) {
     this.log = new BoundedLog(join(layout.folder, "postgres.log"), MAX_LOG_BYTES);
     const directory = openForPostgres(clusterPath(layout), layout.user);
     const extensions = openForPostgres(ensureExtensionFolder(layout.folder, binaries), layout.user, 4);
     const settings = {
-      ...embeddedSettings(options.port),
+      ...embeddedSettings(options.port, binaries.major),
       ...extensionSettings(extensions.path, binaries.major),
       ...options.settings,
     };
     // A session of its own: Ctrl-C in a terminal reaches us alone, and we stop it when all others are done with it.
     const common = { ...directory.identity, cwd: "/", env: { LC_ALL: "C" }, detached: true } as const;
-    this.child = spawn(binaries.postgres, ["-D", directory.path, ...settingArguments(settings)], {
+    const [command, args] = boundedCommand(binaries.postgres, ["-D", directory.path, ...settingArguments(settings)]);
+    this.child = spawn(command, args, {
       ...common,
       stdio: ["ignore", "ignore", "pipe", ...directory.descriptors, ...extensions.descriptors],
     });
     directory.close();
     extensions.close();
     this.child.stderr?.on("data", (chunk: Buffer) => this.log.write(chunk));
-    // Our end of its pipe closes whenever and however we end; it then asks PostgreSQL to stop.
-    const guard = 'read -r _; kill -INT "$1" 2>/dev/null';
-    this.watchdog = spawn("/bin/sh", ["-c", guard, "supalove-watchdog", String(this.child.pid)], {
-      ...common,
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    this.watchdog.on("error", (err) => options.logger.error({ err }, "PostgreSQL runs without its watchdog"));
-    this.watchdog.stdin?.on("error", () => {});
-    this.watchdog.unref();
+    const startWatchdog = () => {
+      // Our end of its pipe closes whenever and however we end.
+      const watchdog = spawn("/bin/sh", ["-c", WATCHDOG, "supalove-watchdog", String(this.child.pid)], {
+        ...common,
+        stdio: ["pipe", "ignore", "ignore"],
+      });
+      watchdog.on("error", (err) => options.logger.error({ err }, "PostgreSQL runs without its watchdog"));
+      watchdog.once("exit", () => {
+        if (!this.hasExited && !this.isStopping) startWatchdog();
+      });
+      watchdog.stdin?.on("error", () => {});
+      watchdog.unref();
+      this.watchdog = watchdog;
+    };
+    startWatchdog();
     this.exited = new Promise((resolveExit) => {
       this.child.once("exit", (code, signal) => {
-        this.onExit(signal ?? `exit code ${code}`, options);
+        this.onExit(signal ?? `exit code ${code}`, options, onUnexpectedExit);
         resolveExit();
       });
       this.child.once("error", (error) => {
         this.log.write(Buffer.from(error.message));
-        this.onExit(error.message, options);
+        this.onExit(error.message, options, onUnexpectedExit);
         resolveExit();
       });
     });
@@ -129,13 +212,14 @@ class Server {
     });
   }
 
-  private onExit(how: string, options: EmbeddedPostgresOptions): void {
+  private onExit(how: string, options: EmbeddedPostgresOptions, onUnexpectedExit: (reason: Error) => void): void {
+    if (this.hasExited) return;
     this.hasExited = true;
-    this.watchdog.kill("SIGKILL");
+    this.watchdog?.kill("SIGKILL");
     if (!this.isReady || this.isStopping) return;
     const reason = new Error(`PostgreSQL ended unexpectedly (${how})`);
     options.logger.error({ err: reason, log: this.log.tail }, "PostgreSQL ended unexpectedly");
-    options.onUnexpectedExit?.(reason);
+    onUnexpectedExit(reason);
   }
 
   /** @throws {Error} with PostgreSQL's last words when it ends instead. */
@@ -212,7 +296,11 @@ function findId(flag: "-u" | "-g", name: string): number | null {
  * Ends what a killed Supalove left running in the data directory. Only processes that certainly belong to it are
  * signalled: PostgreSQL's own, with the data directory as their working directory.
  */
-async function stopOrphans(cluster: string, logger: EmbeddedPostgresOptions["logger"]): Promise<void> {
+async function stopOrphans(
+  cluster: string,
+  logger: EmbeddedPostgresOptions["logger"],
+  politelyMs = STOP_TIMEOUT_MS,
+): Promise<void> {
   if (!existsSync(cluster)) return;
   const directory = realpathSync(cluster);
   const orphans = () =>
@@ -222,7 +310,7 @@ async function stopOrphans(cluster: string, logger: EmbeddedPostgresOptions["log
     logger.info({ pids: found.map(({ pid }) => pid) }, "stopping a PostgreSQL that was left running");
   // Politely, then at once. A backend whose postmaster is gone ends by other signals: SIGINT only cancels its query.
   for (const [toPostmaster, toBackend, timeoutMs] of [
-    ["SIGINT", "SIGTERM", STOP_TIMEOUT_MS],
+    ["SIGINT", "SIGTERM", politelyMs],
     ["SIGQUIT", "SIGKILL", 10_000],
   ] as const) {
     const remaining = orphans();

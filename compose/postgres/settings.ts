@@ -3,7 +3,8 @@
 /** Names and values as in postgresql.conf. */
 export type PostgresSettings = Readonly<Record<string, string | number>>;
 
-export function embeddedSettings(port: number): PostgresSettings {
+/** @param major some settings are newer than others. */
+export function embeddedSettings(port: number, major: number): PostgresSettings {
   return {
     port,
     cluster_name: "supalove",
@@ -12,10 +13,17 @@ export function embeddedSettings(port: number): PostgresSettings {
     unix_socket_directories: "",
     password_encryption: "scram-sha-256",
 
-    // A hundred for the data plane's pools, the rest for the control plane, psql, replication.
-    max_connections: 200,
+    // A project gets 30 at most (project-database.ts), so it takes many of them to leave none. An unused place costs some
+    // kilobytes of shared memory.
+    max_connections: 500,
     // Tenants may fill the others; the control plane, a superuser, must still get in to pause them.
     superuser_reserved_connections: 40,
+    // Room for migrations of thousands of tables; who holds more while the table fills is ended by the cluster's watch.
+    max_locks_per_transaction: 256,
+    // 1 GB of disk instead of 8 for notifications that a listener keeps from being removed.
+    ...(major >= 17 ? { max_notify_queue_pages: 131_072 } : {}),
+    // After a crash the file system is told to write once, instead of opening each of a million files.
+    ...(process.platform === "linux" ? { recovery_init_sync_method: "syncfs" } : {}),
     // Finds out that a client is gone while its query still runs.
     client_connection_check_interval: "10s",
     tcp_keepalives_idle: 60,
@@ -74,4 +82,17 @@ host    replication  all   127.0.0.1/32  scram-sha-256
 
 export function settingArguments(settings: PostgresSettings): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+/**
+ * Address space of each of PostgreSQL's processes. No setting bounds what a session keeps in variables: beyond this it gets
+ * `out of memory`, and nobody else notices. Without it one session takes gigabytes, the kernel kills it, and PostgreSQL ends
+ * all others, as it must when a process dies with its hands in shared memory. A process begins with some 300 MB of it.
+ */
+export const MAX_PROCESS_BYTES = 1.5 * 1024 ** 3;
+
+/** The command that starts PostgreSQL within that bound; where a system knows no such limit it starts without. */
+export function boundedCommand(program: string, args: readonly string[]): [command: string, args: string[]] {
+  const script = `ulimit -v ${MAX_PROCESS_BYTES / 1024} 2>/dev/null; exec "$0" "$@"`;
+  return ["/bin/sh", ["-c", script, program, ...args]];
 }

@@ -123,20 +123,26 @@ class SupervisedServer {
     await this.#server?.stop(); // one that was started in the meantime
   }
 
+  /** One that dies before it is ready counts as any other. */
   async #restart(reason: Error): Promise<void> {
     const { layout, options } = this.#all;
-    if (this.#isStopping) return;
-    try {
-      if (!this.#budget.take(performance.now())) throw new Error(`${reason.message}, too often to start it again`);
-      // Of a postmaster that was killed sessions may be left, which keep a new one from starting.
-      await stopOrphans(clusterPath(layout), options.logger, IMPATIENT_STOP_MS);
-      if (this.#isStopping) return;
-      await this.start();
-      options.logger.info({ reason: reason.message }, "PostgreSQL was started again");
-    } catch (error) {
-      if (this.#isStopping) return;
-      options.logger.error({ err: error }, "PostgreSQL is gone for good");
-      options.onGivenUp?.(error as Error);
+    for (let why = reason; !this.#isStopping; ) {
+      if (!this.#budget.take(performance.now())) {
+        const error = new Error(`${why.message}, too often to start it again`);
+        options.logger.error({ err: error }, "PostgreSQL is gone for good");
+        options.onGivenUp?.(error);
+        return;
+      }
+      try {
+        // Of a postmaster that was killed sessions may be left, which keep a new one from starting.
+        await stopOrphans(clusterPath(layout), options.logger, IMPATIENT_STOP_MS);
+        if (this.#isStopping) return;
+        await this.start();
+        options.logger.info({ reason: reason.message }, "PostgreSQL was started again");
+        return;
+      } catch (error) {
+        why = error as Error;
+      }
     }
   }
 }

@@ -62,7 +62,8 @@ export function createLoginResets({ database, vault, clusters, logger }: LoginRe
       const [due] = await tx.query<DueReset>(
         `/* claimLoginReset */ select ref, cluster_id as "clusterId", state, attempts, opened_at as "openedAt"
          from login_resets join projects on ref = project_ref
-         where next_attempt_at <= clock_timestamp() and state in ('ACTIVE', 'FAILED') and cluster_id is not null
+         where next_attempt_at <= clock_timestamp() and state in ('ACTIVE', 'FAILED') and closed_until is null
+           and cluster_id is not null
          order by next_attempt_at limit 1 for no key update skip locked`,
       );
       if (!due) return false;

@@ -19,7 +19,7 @@ for (const major of VERSIONS) {
     });
     afterAll(() => neighbours?.stop());
 
-    test("functions of ours that run with their owner's rights are these four, and all pin their search_path", async () => {
+    test("functions of ours that run with their owner's rights are these five, and all pin their search_path", async () => {
       const { rows } = await alice.user.query(
         `select p.oid::regprocedure::text as function, r.rolname as owner, r.rolsuper as super, array_to_string(proconfig, ' ') as settings
          from pg_proc p join pg_roles r on r.oid = p.proowner where p.prosecdef order by 1`,
@@ -45,7 +45,19 @@ for (const major of VERSIONS) {
           function: "supalove.own_statements_info()",
           ...{ owner: "supabase_admin", super: true, settings: "search_path=pg_catalog, pg_temp" },
         },
+        {
+          function: "supalove.track_storage_objects()",
+          ...{ owner: "supabase_admin", super: true, settings: "search_path=pg_catalog, pg_temp" },
+        },
       ]);
+    });
+
+    test("the superuser's trigger function serves no table of a tenant's, whose types and casts it would run", async () => {
+      await expect(
+        alice.user.query(`create table public.bait (id int, metadata jsonb);
+          create trigger mine after insert on public.bait referencing new table as new_rows
+          for each statement execute function supalove.track_storage_objects()`),
+      ).rejects.toMatchObject({ code: "42501" });
     });
 
     test("every event trigger's function pins its search_path and belongs to the superuser", async () => {

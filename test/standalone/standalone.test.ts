@@ -1,6 +1,6 @@
 /** `supalove start` as an operator meets it: what it prints, what it refuses, what it survives. */
 import { execFile } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
@@ -108,15 +108,29 @@ test("after kill -9 of the whole process tree the next start finds everything", 
   expect(JSON.parse(stdout).results[0].rows).toEqual([[42]]);
 });
 
-test("when PostgreSQL dies under it, the stack says so and ends with a failure", async () => {
+test("PostgreSQL that dies is started again three times, while the stack goes on; then the stack says so and ends", async () => {
   const dataDir = ownDataDir();
   const stack = await startStack(dataDir);
   const exited = new Promise((onExit) => stack.process.once("exit", onExit));
-  const [pid = ""] = readFileSync(resolve(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n");
-  process.kill(Number(pid), "SIGKILL");
+  const project = await createProject(dataDir, "survivor");
+  const pidFile = resolve(dataDir, "postgres/data/postmaster.pid");
+  const postmaster = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, "utf8").split("\n")[0]) : 0);
+  await supalove(dataDir, ["project", "sql", project.ref, "create table notes (id int); insert into notes values (7)"]);
+  const rows = async () => {
+    const headers = { apikey: project.anonKey };
+    return (await fetch(`${project.url}/rest/v1/notes`, { headers })).json();
+  };
+  await vi.waitFor(async () => expect(await rows()).toEqual([{ id: 7 }]), { timeout: 30_000, interval: 100 });
+  for (let time = 0; time < 3; time += 1) {
+    const pid = postmaster();
+    process.kill(pid, "SIGKILL");
+    await vi.waitFor(() => expect([0, pid]).not.toContain(postmaster()), 30_000);
+    await vi.waitFor(async () => expect(await rows()).toEqual([{ id: 7 }]), { timeout: 30_000, interval: 100 });
+  }
+  process.kill(postmaster(), "SIGKILL");
   expect(await exited).toBe(1);
-  expect(stack.output()).toMatch(/The stack has stopped: .*PostgreSQL/);
-});
+  expect(stack.output()).toMatch(/The stack has stopped: .*PostgreSQL .*too often/);
+}, 120_000);
 
 test("it runs on a PostgreSQL of somebody else's", async () => {
   const dataDir = ownDataDir();

@@ -1,8 +1,9 @@
 /** Looks at one cluster twice a second, on a connection that is always open, and ends the sessions that endanger others. */
 import type { Duplex } from "node:stream";
-import pg from "pg";
+import type pg from "pg";
 import { backoffMs } from "../../client/backoff.ts";
 import type { Logger } from "../../logger.ts";
+import { createClient } from "../../postgres-client.ts";
 import { adminClientConfig, type ClusterAddress } from "../cluster-connections.ts";
 import { DEFAULT_BOUNDS, decideEndings, type Ending, SharedLockHistory, type WatchBounds } from "./decide.ts";
 import { endSession, holdSharedCatalogs, observe, tryToWatch } from "./observe.ts";
@@ -98,14 +99,13 @@ export class ClusterWatch {
 
   #createClient(): pg.Client {
     const config = adminClientConfig(this.#options.address, "postgres");
-    const client = new pg.Client({
+    const client = createClient({
       ...config,
       // Idle in a transaction on purpose, see observe.ts. No parallel worker and no compiler: nothing to wait for.
       options: `${config.options} -c idle_in_transaction_session_timeout=0 -c max_parallel_workers_per_gather=0 -c jit=off`,
       application_name: "supalove control plane watch",
       query_timeout: ANSWER_WITHIN_MS,
     });
-    client.on("error", () => {}); // the query under way, or the next one, fails and says why
     return client;
   }
 

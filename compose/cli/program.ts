@@ -1,4 +1,5 @@
 /** The command line: what it can be told, and how it answers people and scripts. */
+import { join } from "node:path";
 import { Command } from "commander";
 import type { Environment } from "../environment.ts";
 import { connectToControlPlane, getLocalInstance } from "./graphql-client.ts";
@@ -16,6 +17,7 @@ import {
 } from "./projects.ts";
 import { supabaseSnippet } from "./snippet.ts";
 import { printSql } from "./sql.ts";
+import { type CopyOptions, copyStorage, listStorage, removeStorage } from "./storage.ts";
 
 interface JsonOption {
   readonly json?: boolean;
@@ -92,7 +94,61 @@ export function createProgram(environment: () => Environment): Command {
     });
 
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);
+  addStorageCommands(
+    program.command("storage").description("files of projects: ss://<ref>/<bucket>/<path>"),
+    environment,
+  );
   return program;
+}
+
+function addStorageCommands(storage: Command, environment: () => Environment): void {
+  const connect = () => connectToControlPlane(environment());
+  const jobs = (text: string) => Math.max(1, Math.min(32, Number.parseInt(text, 10) || 1));
+
+  storage
+    .command("ls")
+    .description("list buckets, or what is in one")
+    .argument("<address>", "ss://<ref>[/<bucket>[/<prefix>]]")
+    .option("-r, --recursive", "everything below, not one level")
+    .option("--json", "print JSON")
+    .action((address: string, options: JsonOption & { recursive?: boolean }) =>
+      listStorage(connect(), address, options),
+    );
+
+  storage
+    .command("cp")
+    .description("copy files to a project, from it, or within it")
+    .argument("<from>", "a file or folder here, or ss://…")
+    .argument("<to>", "a file or folder here, or ss://…")
+    .option("-r, --recursive", "a folder with all that is in it")
+    .option("-j, --jobs <number>", "files at a time", jobs, 4)
+    .option("-q, --quiet", "print nothing")
+    .action((from: string, to: string, options: CopyOptions) => copyStorage(connect(), from, to, options));
+
+  storage
+    .command("rm")
+    .description("delete an object, or a folder with all that is in it")
+    .argument("<address>", "ss://<ref>/<bucket>/<path>")
+    .option("-r, --recursive", "everything below")
+    .option("-q, --quiet", "print nothing")
+    .action((address: string, options: { recursive?: boolean; quiet?: boolean }) =>
+      removeStorage(connect(), address, options),
+    );
+
+  storage
+    .command("move")
+    .description("copy a project's bytes between the local disk and the S3 store; may be broken off and run again")
+    .argument("<ref>")
+    .requiredOption("--to <store>", "s3 or disk")
+    .option("-j, --jobs <number>", "objects at a time", jobs, 4)
+    .option("--json", "print JSON")
+    .action(async (ref: string, options: JsonOption & { to: string; jobs: number }) => {
+      const { moveStorage } = await import("./move-storage.ts"); // with the client of S3 stores
+      const { dataDir, s3Store } = environment();
+      const moved = await moveStorage(connect(), ref, { ...options, directory: join(dataDir, "storage"), s3: s3Store });
+      if (options.json) return printJson(moved);
+      console.log(`${moved.copied} copied, ${moved.present} there already, ${moved.missing} without bytes`);
+    });
 }
 
 function addProjectCommands(project: Command, environment: () => Environment): void {

@@ -35,6 +35,9 @@ create policy "authors see themselves" on public.authors for all to authenticate
   using (id = (select auth.uid())) with check (id = (select auth.uid()));
 create policy "authors own their notes" on public.notes for all to authenticated
   using (author_id = (select auth.uid())) with check (author_id = (select auth.uid()));
+create policy "files belong to who uploads them" on storage.objects for all to authenticated
+  using (bucket_id = 'drafts' and owner_id = (select auth.uid()::text))
+  with check (bucket_id = 'drafts' and owner_id = (select auth.uid()::text));
 create function public.total_stars() returns bigint language sql stable
   as $$ select coalesce(sum(stars), 0)::bigint from public.notes $$;
 `;
@@ -70,6 +73,31 @@ export function story(project: StoryProject, runSql: (sql: string) => Promise<vo
         ];
         const rows = orThrow(await ada.from("notes").insert(notes).select("slug"));
         return rows.map((row) => row.slug).join(", ");
+      },
+    },
+    {
+      title: "Ada uploads a file that is hers alone, and reads it back",
+      async run() {
+        orThrow(await service.storage.createBucket("drafts"));
+        orThrow(
+          await ada.storage
+            .from("drafts")
+            .upload("plan.txt", "Weave algebraic patterns.", { contentType: "text/plain" }),
+        );
+        const file = orThrow(await ada.storage.from("drafts").download("plan.txt"));
+        expectEqual(await file.text(), "Weave algebraic patterns.");
+        return "drafts/plan.txt";
+      },
+    },
+    {
+      title: "Grace neither sees nor replaces it",
+      async run() {
+        expectEqual(orThrow(await grace.storage.from("drafts").list()), []);
+        const { error } = await grace.storage.from("drafts").download("plan.txt");
+        if (!error) throw new Error("Grace has read a file of Ada's");
+        const replaced = await grace.storage.from("drafts").upload("plan.txt", "mine", { upsert: true });
+        if (!replaced.error) throw new Error("Grace has replaced a file of Ada's");
+        return "refused by the policy";
       },
     },
     {

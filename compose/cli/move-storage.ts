@@ -2,8 +2,9 @@
  * `supalove storage move`: copies a project's bytes between the local disk and an S3 store. What is there already is passed
  * over, so it may be broken off and run again: before the installation is switched to the other store, and once more after.
  */
-import pg from "pg";
+import type pg from "pg";
 import { parseProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { createClient } from "../../control-plane/postgres-client.ts";
 import type { ObjectAddress, ObjectBackend } from "../../data-plane/storage/backend/backend.ts";
 import { openBackend } from "../../data-plane/storage/backend/open-backend.ts";
 import type { S3StoreOptions } from "../../data-plane/storage/backend/storage-options.ts";
@@ -34,7 +35,7 @@ export async function moveStorage(api: GraphqlClient, refText: string, options: 
   const store = (await openBackend({ directory, s3 })).backend;
   const [from, to] = options.to === "s3" ? [disk, store] : [store, disk];
   const { databaseUrl } = await revealCredentials(api, ref);
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = createClient({ connectionString: databaseUrl });
   await client.connect();
   try {
     const counts = { copied: 0, present: 0, missing: 0 };

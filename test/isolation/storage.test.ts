@@ -222,21 +222,23 @@ describe("what could fill something", () => {
   test("uploads that stand still take no more than the project's share, and the neighbour is served", async () => {
     const { connect } = await import("node:net");
     const port = Number(new URL(world.gatewayUrl).port);
-    const sockets = Array.from({ length: 260 }, () => {
+    const open = () => {
       const socket = connect(port, "127.0.0.1");
       socket.on("error", () => {});
       socket.write(
-        `POST /projects/${alice.ref}/storage/v1/object/shared-name/still-${Math.random()} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${alice.serviceKey}\r\ncontent-length: 10\r\n\r\n1`,
+        `POST /projects/${alice.ref}/storage/v1/object/shared-name/still-${Math.random()} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${alice.serviceKey}\r\ncontent-length: 1000000\r\n\r\n1`,
       );
       return socket;
-    });
-    await expect
-      .poll(
-        async () =>
-          (await alice.request("POST /object/shared-name/one-more", { body: "x", headers: { "x-upsert": "true" } }))
-            .status,
-      )
-      .toBe(429);
+    };
+    const sockets = Array.from({ length: 260 }, open);
+    const upload = async (project: StorageProject, name: string) =>
+      (await project.request(`POST /object/shared-name/${name}`, { body: "x", headers: { "x-upsert": "true" } }))
+        .status;
+    const next = () => {
+      sockets.push(open()); // a place that was free for a moment is taken
+      return upload(alice, "one-more");
+    };
+    await expect.poll(next, { timeout: 15_000 }).toBe(429);
     expect((await bob.request("POST /object/shared-name/mine", { body: "x" })).status).toBe(200);
     expect((await alice.request("GET /object/public/shared-name/secret.txt")).status).toBe(200);
     for (const socket of sockets) socket.destroy();
@@ -245,6 +247,7 @@ describe("what could fill something", () => {
         async () =>
           (await alice.request("POST /object/shared-name/again", { body: "x", headers: { "x-upsert": "true" } }))
             .status,
+        { timeout: 15_000 },
       )
       .toBe(200);
   });

@@ -15,6 +15,7 @@ import {
   resumeProject,
   revealCredentials,
 } from "./projects.ts";
+import type { TailOptions } from "./realtime.ts";
 import { supabaseSnippet } from "./snippet.ts";
 import { printSql } from "./sql.ts";
 import { type CopyOptions, copyStorage, listStorage, removeStorage } from "./storage.ts";
@@ -91,6 +92,24 @@ export function createProgram(environment: () => Environment): Command {
           extensions.map(({ name, version }) => [name, version]),
         ),
       );
+    });
+
+  program
+    .command("realtime")
+    .description("look at what a project's realtime says")
+    .command("tail")
+    .description("print database changes, or the broadcasts of a channel, until Ctrl-C")
+    .argument("<ref>")
+    .option("--table <name>", "changes of this table alone: todos, or schema.todos")
+    .option("--filter <filter>", "such as room_id=eq.7; with --table")
+    .option("--channel <topic>", "broadcasts of this topic instead of database changes")
+    .option("--private", "the private channel of that topic")
+    .option("--json", "print one JSON document a line")
+    .action(async (ref: string, options: TailOptions) => {
+      const { tail } = await import("./realtime.ts"); // with supabase-js
+      const ending = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
+      await tail(connectToControlPlane(environment()), ref, options, ending.signal);
     });
 
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);

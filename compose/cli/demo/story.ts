@@ -2,7 +2,8 @@
  * The story of `supalove demo`: two people and an outsider on one project, told through the unmodified supabase-js.
  * Each step does one thing and checks what it promises; the first broken promise ends the story.
  */
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
+import { WebSocket } from "ws";
 
 export interface StoryProject {
   readonly url: string;
@@ -40,6 +41,7 @@ create policy "files belong to who uploads them" on storage.objects for all to a
   with check (bucket_id = 'drafts' and owner_id = (select auth.uid()::text));
 create function public.total_stars() returns bigint language sql stable
   as $$ select coalesce(sum(stars), 0)::bigint from public.notes $$;
+alter publication supabase_realtime add table public.notes;
 `;
 
 const PASSWORD = "correct horse battery staple";
@@ -47,7 +49,10 @@ const PASSWORD = "correct horse battery staple";
 /** @param runSql runs SQL as the project's database user. */
 export function story(project: StoryProject, runSql: (sql: string) => Promise<void>): readonly StoryStep[] {
   const client = (key: string) =>
-    createClient(project.url, key, { auth: { persistSession: false, autoRefreshToken: false } });
+    createClient(project.url, key, {
+      auth: { persistSession: false, autoRefreshToken: false },
+      realtime: { transport: WebSocket as never },
+    });
   const anon = client(project.anonKey);
   const service = client(project.serviceRoleKey);
   const ada = client(project.anonKey);
@@ -154,6 +159,40 @@ export function story(project: StoryProject, runSql: (sql: string) => Promise<vo
       },
     },
     {
+      title: "Ada hears of her new note from the database",
+      async run() {
+        const channel = ada.channel("notes");
+        const heard = new Promise<string>((resolve) => {
+          channel.on("postgres_changes", { event: "INSERT", schema: "public", table: "notes" }, ({ new: row }) =>
+            resolve(String(row.slug)),
+          );
+        });
+        const following = new Promise<void>((resolve, reject) => {
+          channel.on("system", {}, ({ status, message }) => (status === "ok" ? resolve() : reject(new Error(message))));
+        });
+        await subscribed(channel);
+        await within(following, "the subscription");
+        orThrow(await ada.from("notes").insert({ slug: "echo", body: "It comes back." }).select());
+        expectEqual(await within(heard, "the change"), "echo");
+        await ada.removeChannel(channel);
+        return "INSERT echo";
+      },
+    },
+    {
+      title: "Grace's broadcast reaches Ada",
+      async run() {
+        const [hers, his] = [grace.channel("salon"), ada.channel("salon")];
+        const heard = new Promise<unknown>((resolve) => {
+          his.on("broadcast", { event: "greeting" }, ({ payload }) => resolve(payload.text));
+        });
+        await Promise.all([subscribed(hers), subscribed(his)]);
+        await hers.send({ type: "broadcast", event: "greeting", payload: { text: "good evening" } });
+        expectEqual(await within(heard, "the broadcast"), "good evening");
+        await Promise.all([grace.removeChannel(hers), ada.removeChannel(his)]);
+        return "good evening";
+      },
+    },
+    {
       title: "Ada refreshes her session",
       async run() {
         const before = (await ada.auth.getSession()).data.session?.refresh_token;
@@ -194,6 +233,24 @@ async function signUp(client: SupabaseClient, email: string, name: string): Prom
   if (!data.session) throw new Error("the sign-up gave no session: is confirmation by mail on?");
   orThrow(await client.from("authors").insert({ name }).select());
   return data.user?.id ?? "";
+}
+
+async function subscribed(channel: RealtimeChannel): Promise<void> {
+  const joined = new Promise<void>((resolve, reject) => {
+    channel.subscribe((status, error) => {
+      if (status === "SUBSCRIBED") resolve();
+      else if (status !== "CLOSED") reject(error ?? new Error(status));
+    });
+  });
+  await within(joined, "the channel");
+}
+
+async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not come within ten seconds`)), 10_000);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** DDL reaches the REST service by a notification: a moment later the tables are there. */

@@ -130,7 +130,9 @@ function becomeRole(role: string): Statement {
 
 function setClaims({ claims, subject }: VerifiedToken): Statement {
   return {
-    text: "/* setClaims */ select set_config('request.jwt.claims', $1, true), set_config('request.jwt.claim.sub', $2, true)",
+    // No row: the claims need not come back.
+    text: `/* setClaims */ select where set_config('request.jwt.claims', $1, true) is null
+      or set_config('request.jwt.claim.sub', $2, true) is null`,
     values: [claims, subject],
     prepare: true,
   };

@@ -22,6 +22,7 @@ interface Benchmark {
 const BENCHMARKS: readonly Benchmark[] = [
   { name: "standalone", title: "Start and memory of the whole stack", script: "standalone.ts", needs: [] },
   { name: "create-project", title: "Creating projects", script: "create-project.ts", needs: [] },
+  { name: "dashboard", title: "Dashboard", script: "dashboard.ts", needs: [] },
   { name: "key-revocation", title: "Revoked keys", script: "key-revocation.ts", needs: [] },
   { name: "database", title: "Two statements in one transaction", script: "database.ts", needs: ["pgbench"] },
   { name: "rest", title: "REST through the gateway", script: "rest.ts", needs: ["pgbench"] },

@@ -9,12 +9,14 @@ import { I18nProvider } from "react-aria-components/I18nProvider";
 import { createRoot } from "react-dom/client";
 import { Provider } from "urql";
 import { entities } from "./graphql/client.ts";
-import { router } from "./router.tsx";
+import { preloadPage, router } from "./router.tsx";
 import { safeLocale } from "./ui/format.ts";
 import { Toasts } from "./ui/toast.tsx";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no place for the dashboard");
+
+preloadPage(); // beside the question who is signed in, not after it
 
 createRoot(root).render(
   <StrictMode>

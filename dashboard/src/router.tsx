@@ -291,6 +291,15 @@ export const router = createRouter({
   stringifySearch,
 });
 
+/** Begins to load the files of the page that the address names. */
+export function preloadPage(): void {
+  const matches: readonly { readonly routeId: string }[] = router.matchRoutes(router.latestLocation);
+  for (const { routeId } of matches) {
+    const component = router.routesById[routeId as keyof typeof router.routesById]?.options.component;
+    if (component && "preload" in component) void component.preload?.();
+  }
+}
+
 /** Plain texts; a name that is there several times is a list of them. */
 function parseSearch(text: string): Record<string, unknown> {
   const search: Record<string, string | string[]> = {};

@@ -52,7 +52,6 @@ describe.concurrent("projects", () => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type(projectName);
     await page.getByRole("menuitem", { name: projectName }).waitFor();
-    await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: projectName, level: 1 }).waitFor();
     opened.check();

@@ -1,14 +1,13 @@
 /** The list itself: a row says what it shows, also why a project has failed and what can be done about it. */
 import { Link, useNavigate } from "@tanstack/react-router";
-import { Ellipsis } from "lucide-react";
 import { useState } from "react";
 import { useMutation } from "../graphql/hooks.ts";
 import { roleAllows } from "../shell/viewer.ts";
-import { Button, IconButton } from "../ui/button.tsx";
+import { Button } from "../ui/button.tsx";
 import { copyText } from "../ui/copy.tsx";
 import { type Column, DataList } from "../ui/data-list.tsx";
-import { Checkbox } from "../ui/field.tsx";
-import { Menu } from "../ui/menu.tsx";
+import { RowCheckbox } from "../ui/field.tsx";
+import { RowMenu } from "../ui/menu.tsx";
 import { Ago, Name } from "../ui/parts.tsx";
 import { toast, toastFailure } from "../ui/toast.tsx";
 import { DeleteProjectDialog } from "./delete-project-dialog.tsx";
@@ -46,12 +45,7 @@ export function ProjectList({ projects, showsOrganization, selected, onSelect }:
       isTitleHidden: true,
       isNarrow: true,
       cell: ({ ref, name }) => (
-        <Checkbox
-          label={`Select ${name}`}
-          isLabelHidden
-          isSelected={selected.has(ref)}
-          onChange={(on) => toggle(ref, on)}
-        />
+        <RowCheckbox label={`Select ${name}`} isSelected={selected.has(ref)} onChange={(on) => toggle(ref, on)} />
       ),
     },
     {
@@ -152,14 +146,9 @@ function ProjectMenu({ project, onDelete }: { readonly project: ListedProject; r
     if (error) toastFailure(`${name}: ${error.message}`);
   };
   return (
-    <Menu
+    <RowMenu
       label={`Actions of ${name}`}
-      trigger={
-        <IconButton label={`Actions of ${name}`}>
-          <Ellipsis aria-hidden />
-        </IconButton>
-      }
-      sections={[
+      sections={() => [
         {
           items: [
             { id: "open", label: "Open", onAction: () => void navigate({ to: "/projects/$ref", params: { ref } }) },

@@ -54,7 +54,18 @@ export default function Palette({ onClose }: { readonly onClose: () => void }) {
           <Autocomplete inputValue={search} onInputChange={setSearch}>
             <SearchField aria-label="Search projects, pages and commands" autoFocus className={styles.search ?? ""}>
               <Search aria-hidden />
-              <Input placeholder="Projects, pages, commands" />
+              <Input
+                placeholder="Projects, pages, commands"
+                onKeyDown={(event) => {
+                  // Results that arrive late take the focus from the list: Enter means the best match then.
+                  const [best] = groups[0]?.[1] ?? [];
+                  if (event.key !== "Enter" || event.currentTarget.hasAttribute("aria-activedescendant") || !best)
+                    return;
+                  event.preventDefault();
+                  onClose();
+                  best.run();
+                }}
+              />
             </SearchField>
             <Menu
               aria-label="Results"

@@ -1,6 +1,6 @@
 /** The frame of a project's pages: follows its state live, and says when there is nothing to show or not for whom. */
 import { type LinkProps, Outlet, useMatches, useNavigate, useParams } from "@tanstack/react-router";
-import { createContext, type ReactNode, use, useState } from "react";
+import { createContext, type ReactNode, use, useRef, useState } from "react";
 import { useQuery, useSubscription } from "../graphql/hooks.ts";
 import { ProjectStatePanel } from "../projects/project-state-panel.tsx";
 import { ButtonLink } from "../ui/button.tsx";
@@ -28,7 +28,10 @@ export function ProjectLayout() {
   const { data, error, refetch } = useQuery(ProjectFrameDocument, { ref });
   // Once it is deleted the API no longer knows it: what was pushed last is what is true.
   const [deletedRef, setDeletedRef] = useState<string | null>(null);
-  const isDeleted = deletedRef === ref;
+  const lastSeen = useRef<{ ref: string; state: string } | null>(null);
+  if (data) lastSeen.current = { ref, state: data.project.state };
+  const isGone = error?.code === "NOT_FOUND" && lastSeen.current?.ref === ref && lastSeen.current.state === "DELETING";
+  const isDeleted = deletedRef === ref || isGone;
   useSubscription(
     ProjectStatusDocument,
     { ref },

@@ -86,15 +86,35 @@ describe("what is not offered", () => {
     expect([answer.status, answer.body]).toEqual([status, { code, message }]);
   });
 
-  test("a chain that does not exist is told apart", async () => {
-    const { body } = await project.call("POST /token?grant_type=web3", { body: { chain: "coal" } });
-    expect(body.code).toBe("web3_unsupported_chain");
+  test.each([{ chain: "coal" }, {}, { chain: "solana" }])(
+    "web3 is off before the chain of %j is judged",
+    async (body) => {
+      const answer = await project.call("POST /token?grant_type=web3", { body });
+      expect([answer.status, answer.body.code]).toEqual([422, "web3_provider_disabled"]);
+    },
+  );
+
+  test.each([
+    ["google", 'Provider (issuer "https://accounts.google.com") is not enabled'],
+    ["apple", 'Provider (issuer "https://appleid.apple.com") is not enabled'],
+    ["nobody", 'Custom OIDC provider "nobody" not allowed'],
+    ["constructor", 'Custom OIDC provider "constructor" not allowed'],
+  ])("an ID token of %s is refused in the words for it", async (provider, message) => {
+    const answer = await project.call("POST /token?grant_type=id_token", { body: { provider, id_token: "junk" } });
+    expect([answer.status, answer.body.message]).toEqual([400, message]);
   });
 
-  test("an ID token of a provider that is off is refused", async () => {
-    const body = { provider: "google", id_token: "junk" };
-    const answer = await project.call("POST /token?grant_type=id_token", { body });
-    expect([answer.status, answer.body.message]).toEqual([400, 'Provider (issuer "google") is not enabled']);
+  test("a wrong method is told the right ones", async () => {
+    const { status, headers } = await project.call("PUT /signup", { body: {} });
+    expect([status, headers.allow]).toEqual([405, "POST"]);
+  });
+
+  test.each([
+    { Email: "a@example.com", PASSWORD: "correct horse" },
+    { email: "a@example.com", Password: "correct horse" },
+  ])("keys in another case of letters are no other body: %j", async (body) => {
+    const answer = await project.call("POST /signup", { body });
+    expect([answer.status, answer.body.code]).toEqual([400, "bad_json"]);
   });
 
   test("a callback without a state of ours ends at the site with an error", async () => {

@@ -57,7 +57,7 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
   async function handle(request: ServiceRequest, project: ServiceSnapshot): Promise<ServiceResponse> {
     const route = findRoute(request.method, request.path);
     if (route.kind === "unknown") return notFound;
-    if (route.kind === "wrong_method") return methodNotAllowed;
+    if (route.kind === "wrong_method") return methodNotAllowed(route.methods);
     const given = new AbortController();
     const context: AuthContext = {
       request,

@@ -15,9 +15,9 @@ import { unknownPasswordHash } from "../passwords/unknown-password.ts";
 import { requireAdmin } from "../sessions/bearer.ts";
 import { insertAccount } from "../signup/new-account.ts";
 import type { OneTimeToken } from "../tokens/one-time-token.ts";
-import { prepareEmailChange } from "../users/email-change.ts";
+import { prepareEmailChangeLink } from "../users/email-change.ts";
 import { parseEmail } from "../users/identifiers.ts";
-import { checkMetadataSize, mergeMetadata } from "../users/metadata.ts";
+import { checkMetadataSize, mergeInto } from "../users/metadata.ts";
 import { asTakenAddress, emailTaken, saveUser } from "../users/save-user.ts";
 import { type Metadata, type UserRecord, userJson } from "../users/user.ts";
 import { findUserWithAddress, updateUser } from "../users/user-queries.ts";
@@ -105,7 +105,7 @@ function mintSignupLink(
   if (existing) {
     const changes = {
       encrypted_password: passwordHash,
-      raw_user_meta_data: mergeMetadata(existing.user.raw_user_meta_data, data),
+      raw_user_meta_data: mergeInto(existing.user.raw_user_meta_data, data),
     };
     const before = [updateUser(existing.user.id, changes, now)];
     return mintLink(context, "signup", receiverOf(existing, email), redirectTo, before);
@@ -144,9 +144,13 @@ async function mintEmailChangeLink(
   const newEmail = parseEmail(input.new_email);
   const [other] = await database.run(findUserWithAddress(newEmail));
   if (other && other.user.id !== existing.user.id) throw emailTaken();
-  const change = prepareEmailChange(context, existing.user, newEmail, { pkce: null, redirectTo });
-  const token = asksCurrent && change.currentToken ? change.currentToken : change.newToken;
-  const record = await saveUser(context, "Database error saving email change", existing.user.id, change.statements);
+  const { token, statements } = prepareEmailChangeLink(
+    context,
+    existing.user,
+    newEmail,
+    asksCurrent ? "current" : "new",
+  );
+  const record = await saveUser(context, "Database error saving email change", existing.user.id, statements);
   const link = verificationLink(context, token.hash, "email_change", redirectTo);
   return answer(record, token, link, input.type, redirectTo);
 }

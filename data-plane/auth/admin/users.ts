@@ -4,20 +4,20 @@ import { z } from "zod";
 import type { ServiceResponse } from "../../service.ts";
 import { audit } from "../audit/audit.ts";
 import { type AuthContext, DEFAULT_ROLE, hashPassword, NIL_UUID } from "../context.ts";
-import { databaseStep } from "../database/failures.ts";
+import { databaseStep, isUniqueViolation } from "../database/failures.ts";
 import type { Executor, Sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
-import { flag, metadata, readBody, readOptionalBody, text } from "../http/body.ts";
+import { flag, metadata, optionalText, readBody, readOptionalBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { isSupportedHash } from "../passwords/password-hash.ts";
-import { checkPasswordLength, checkPasswordStrength } from "../passwords/strength.ts";
+import { checkPasswordStrength } from "../passwords/strength.ts";
 import { unknownPasswordHash } from "../passwords/unknown-password.ts";
 import { requireAdmin } from "../sessions/bearer.ts";
 import { deleteSessions } from "../sessions/logout.ts";
 import { confirmEmail, confirmPhone } from "../signup/new-account.ts";
 import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { isUuid, parseEmail, parsePathId, parsePhone } from "../users/identifiers.ts";
-import { checkMetadataSize, mergeMetadata } from "../users/metadata.ts";
+import { checkMetadataSize, mergeInto, mergeMetadata } from "../users/metadata.ts";
 import { NO_PENDING_TOKENS } from "../users/password-change.ts";
 import { asTakenAddress, emailTaken, saveUser, saveUserWithin } from "../users/save-user.ts";
 import { type UserRecord, userJson } from "../users/user.ts";
@@ -40,7 +40,7 @@ const Body = z.object({
   role: text,
   email: text,
   phone: text,
-  password: text,
+  password: optionalText,
   password_hash: text,
   email_confirm: flag,
   phone_confirm: flag,
@@ -62,7 +62,7 @@ const describeUser = ({ user }: UserRecord): Record<string, unknown> => ({
   user_phone: user.phone ?? "",
 });
 
-/** POST /admin/users. Sends no mail, asks nothing of the password's strength. */
+/** POST /admin/users. Sends no mail. */
 export async function createUser(context: AuthContext): Promise<ServiceResponse> {
   const admin = await requireAdmin(context);
   const input = await readBody(context.request, Body);
@@ -86,8 +86,7 @@ export async function createUser(context: AuthContext): Promise<ServiceResponse>
       id,
       {
         role: input.role || DEFAULT_ROLE,
-        raw_app_meta_data: mergeMetadata(appMetadata, input.app_metadata),
-        raw_user_meta_data: confirmed,
+        raw_app_meta_data: mergeInto(appMetadata, input.app_metadata),
         ...banChange(input.ban_duration, now),
       },
       now,
@@ -116,10 +115,11 @@ export async function updateUserById(context: AuthContext): Promise<ServiceRespo
   const email = input.email ? parseEmail(input.email) : null;
   const phone = input.phone ? parsePhone(input.phone) : null;
   checkMetadataSize(input.user_metadata);
-  if (input.password) checkPasswordStrength(input.password, context.settings);
+  const { password } = input;
+  if (password !== undefined) checkPasswordStrength(password, context.settings); // an empty one is weak
   const ban = banChange(input.ban_duration, context.now);
   await checkFree(context, id, email, phone);
-  const passwordHash = input.password ? await hashPassword(context, input.password) : null;
+  const passwordHash = password === undefined ? null : await hashPassword(context, password);
   const record = await databaseStep(
     "Error updating user",
     context.database.transaction((transaction) =>
@@ -149,13 +149,15 @@ async function applyUpdate(
   if (!locked) throw userNotFound();
   const { user } = locked;
   const userMetadata = mergeMetadata(user.raw_user_meta_data, update.user_metadata);
-  const appMetadata = mergeMetadata(user.raw_app_meta_data, update.app_metadata);
+  // An address alone makes nobody permanent: somebody has to have confirmed it.
+  const isConfirmed = (email !== null && update.email_confirm) || (phone !== null && update.phone_confirm);
   const changes: UserChanges = {
-    raw_user_meta_data: userMetadata,
-    raw_app_meta_data: appMetadata,
+    raw_user_meta_data: mergeInto(user.raw_user_meta_data, update.user_metadata),
+    raw_app_meta_data: mergeInto(user.raw_app_meta_data, update.app_metadata),
     ...(update.role ? { role: update.role } : {}),
-    ...(email ? { email, is_anonymous: false } : {}),
-    ...(phone ? { phone, is_anonymous: false } : {}),
+    ...(email ? { email } : {}),
+    ...(phone ? { phone } : {}),
+    ...(isConfirmed ? { is_anonymous: false } : {}),
     ...(passwordHash === null ? {} : { encrypted_password: passwordHash, ...NO_PENDING_TOKENS }),
     ...update.ban,
   };
@@ -210,7 +212,7 @@ async function newPasswordHash(context: AuthContext, { password, password_hash: 
   }
   if (hash) return hash;
   if (!password) return unknownPasswordHash();
-  checkPasswordLength(password);
+  checkPasswordStrength(password, context.settings);
   return hashPassword(context, password);
 }
 
@@ -232,6 +234,9 @@ async function checkFree(
 
 function asTakenByAnother(error: unknown): unknown {
   const told = asTakenAddress(error);
+  if (isUniqueViolation(error instanceof AuthError ? error.cause : error, "users_pkey")) {
+    return new AuthError("conflict", "A user with this ID already exists", { status: 409 });
+  }
   return told instanceof AuthError && told.code === "phone_exists" ? phoneTakenByAnother() : told;
 }
 

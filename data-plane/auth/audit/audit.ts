@@ -53,7 +53,7 @@ export function audit(
 }
 
 function describeActor(actor: Actor): Record<string, unknown> {
-  if ("role" in actor) return { actor_id: NIL_UUID, actor_via_sso: false, actor_username: actor.role };
+  if (!("id" in actor)) return { actor_id: NIL_UUID, actor_via_sso: false, actor_username: actor.role };
   const fullName = actor.raw_user_meta_data?.full_name;
   return {
     actor_id: actor.id,

@@ -11,6 +11,12 @@ export const text = z
   .nullish()
   .transform((value) => value ?? "");
 
+/** A text whose absence (or null) means something else than the empty text. */
+export const optionalText = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? undefined);
+
 /** A switch that may be absent or null; both read as false. */
 export const flag = z
   .boolean()
@@ -62,10 +68,25 @@ function parse<S extends z.ZodType>(raw: string, schema: S): z.output<S> {
   }
   // Neither NUL nor half a surrogate pair can be stored in PostgreSQL; both need an escape to appear in JSON.
   if (/\\u(?:0000|d[89a-f])/i.test(raw)) value = withStorableText(value);
+  refuseOtherCase(schema, value);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw badJson(`${issue?.path.join(".") || "body"}: ${issue?.message ?? "wrong type"}`);
+}
+
+/**
+ * GoTrue takes keys in any case of letters. Here `{"Email": …}` would be a body without an address, which can mean
+ * something else: an anonymous user instead of an account. @throws {AuthError} `bad_json` naming the key.
+ */
+function refuseOtherCase(schema: z.ZodType, value: unknown): void {
+  if (!(schema instanceof z.ZodObject) || typeof value !== "object" || value === null) return;
+  const known = new Set(Object.keys(schema.shape));
+  for (const key of Object.keys(value)) {
+    const lower = key.toLowerCase();
+    if (!known.has(key) && known.has(lower))
+      throw badJson(`unknown key ${JSON.stringify(key)}, did you mean "${lower}"`);
+  }
 }
 
 /** A million brackets take the parser a tenth of a second, and nothing here is nested beyond metadata. */

@@ -25,4 +25,9 @@ export const notFound: ServiceResponse = {
   body: "404 page not found\n",
 };
 
-export const methodNotAllowed: ServiceResponse = { status: 405, headers: [], body: null };
+/** @param methods Those that the path has; RFC 9110 asks for them. */
+export const methodNotAllowed = (methods: readonly string[]): ServiceResponse => ({
+  status: 405,
+  headers: [["Allow", methods.join(", ")]],
+  body: null,
+});

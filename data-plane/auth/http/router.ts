@@ -8,7 +8,7 @@ export interface Route<H> {
 export type RouteMatch<H> =
   | { readonly kind: "found"; readonly handler: H; readonly params: Readonly<Record<string, string>> }
   /** The path exists, but not with this method. */
-  | { readonly kind: "wrong_method" }
+  | { readonly kind: "wrong_method"; readonly methods: readonly string[] }
   | { readonly kind: "unknown" };
 
 interface Compiled<H> {
@@ -50,7 +50,7 @@ export function createRouter<H>(routes: readonly Route<H>[]): (method: string, p
 
 function select<H>(entry: Compiled<H>, method: string, params: Record<string, string>): RouteMatch<H> {
   const handler = entry.handlers.get(method);
-  return handler ? { kind: "found", handler, params } : { kind: "wrong_method" };
+  return handler ? { kind: "found", handler, params } : { kind: "wrong_method", methods: [...entry.handlers.keys()] };
 }
 
 function readParams(pattern: readonly string[], segments: readonly string[]): Record<string, string> | null {

@@ -9,7 +9,7 @@ import { json } from "../http/responses.ts";
 import { requireUser } from "../sessions/bearer.ts";
 import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { parsePathId } from "../users/identifiers.ts";
-import { mergeMetadata } from "../users/metadata.ts";
+import { mergeInto } from "../users/metadata.ts";
 import { NO_PENDING_TOKENS } from "../users/password-change.ts";
 import { saveUserWithin } from "../users/save-user.ts";
 import type { IdentityRow, UserRecord } from "../users/user.ts";
@@ -49,7 +49,7 @@ function removeIdentity({ now }: AuthContext, record: UserRecord, identityId: st
   const left = identities.filter(({ id }) => id !== identityId);
   const contact: UserChanges =
     removed.provider === "phone" ? { phone: null, phone_confirmed_at: null } : moveEmail(record, left);
-  const appMetadata = mergeMetadata(user.raw_app_meta_data, providerMetadata(left));
+  const appMetadata = mergeInto(user.raw_app_meta_data, providerMetadata(left));
   return [
     deleteIdentity(identityId),
     updateUser(user.id, { ...contact, raw_app_meta_data: appMetadata }, now),

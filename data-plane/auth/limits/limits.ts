@@ -5,6 +5,7 @@
 import { addressBlockOf } from "../../../control-plane/client/client-address.ts";
 import type { AuthContext } from "../context.ts";
 import { AuthError } from "../errors.ts";
+import { remainingMs } from "../users/times.ts";
 import type { Allowance } from "./rate-limiter.ts";
 
 const MINUTE_MS = 60_000;
@@ -143,7 +144,7 @@ export async function withoutTelling(request: Promise<unknown>): Promise<void> {
 /** @param sentAt when the last mail of that kind went to this user. @throws {AuthError} `over_email_send_rate_limit`. */
 export function limitResend({ settings, now }: AuthContext, sentAt: string | null): void {
   if (sentAt === null) return;
-  const waitMs = Date.parse(sentAt) + (settings.smtpMaxFrequencySeconds ?? 60) * 1000 - now.getTime();
+  const waitMs = remainingMs(sentAt, (settings.smtpMaxFrequencySeconds ?? 60) * 1000, now);
   if (waitMs > 0) throw tooSoon(waitMs);
 }
 

@@ -15,6 +15,7 @@ import { type AuthenticatedUser, requirePermanentUser } from "../sessions/bearer
 import { findSession, type SessionOwner } from "../sessions/refresh-queries.ts";
 import { addProof, type IssuedSession, tokenResponse } from "../sessions/session.ts";
 import { isUuid, parsePathId } from "../users/identifiers.ts";
+import { isOver } from "../users/times.ts";
 import { type FactorRow, hasVerifiedFactor } from "../users/user.ts";
 import {
   acceptFactor,
@@ -174,7 +175,7 @@ async function judgeAnswer(
   if (challenge.verified_at !== null || challenge.ip_address !== (addressOf(context) ?? NO_ADDRESS)) {
     return new AuthError("mfa_ip_address_mismatch", "Challenge and verify IP addresses mismatch.");
   }
-  if (now.getTime() > Date.parse(challenge.created_at) + LIFETIME_MS) {
+  if (isOver(challenge.created_at, LIFETIME_MS, now)) {
     await transaction.run(deleteChallenge(challenge.id));
     return new AuthError(
       "mfa_challenge_expired",

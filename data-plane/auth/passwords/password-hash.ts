@@ -47,7 +47,8 @@ export function verifyPassword(password: string, hash: string): boolean {
   const parsed = parseHash(hash);
   switch (parsed?.kind) {
     case "bcrypt": {
-      const matches = bcrypt.compareSync(password, hash);
+      // bcrypt reads 72 bytes and would take any password that begins with the right ones.
+      const matches = bcrypt.compareSync(password, hash) && Buffer.byteLength(password) <= 72;
       // Random one-time passwords and some imported ones have cheaper hashes: the time must not tell whose they are.
       if (parsed.cost < BCRYPT_COST) hashPassword(password);
       return matches;

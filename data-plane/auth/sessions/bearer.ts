@@ -1,9 +1,10 @@
 /** Who is asking: the user of an access token with its session, or an administrator. */
-import type { AuthContext } from "../context.ts";
+import { type AuthContext, NIL_UUID } from "../context.ts";
 import { sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
 import { type AccessTokenClaims, InvalidAccessToken } from "../tokens/access-token.ts";
 import { isUuid } from "../users/identifiers.ts";
+import { isOver } from "../users/times.ts";
 import { isBanned, USER_RECORD, type UserRecord } from "../users/user.ts";
 import { type AmrRow, SESSION_AMR, type SessionRow } from "./session.ts";
 
@@ -63,7 +64,7 @@ async function readClaims({ request, project, parts, now }: AuthContext): Promis
 }
 
 async function findBearer(context: AuthContext, claims: AccessTokenClaims, userId: string): Promise<AuthenticatedUser> {
-  const sessionId = claims.session_id || null;
+  const sessionId = claims.session_id === NIL_UUID ? null : claims.session_id || null; // nil means none
   if (sessionId !== null && !isUuid(sessionId)) {
     throw new AuthError("bad_jwt", "invalid claim: session_id claim must be a UUID");
   }
@@ -98,15 +99,14 @@ function hasExpired(session: SessionRow, context: AuthContext): boolean {
 
 /** Why a session is over: `lifetime` for a set end or the time box, `inactivity` since its last refresh. */
 export function findExpiry(session: SessionRow, { settings, now }: AuthContext): "lifetime" | "inactivity" | null {
-  const time = now.getTime();
   const { sessionsTimeboxSeconds: timebox, sessionsInactivityTimeoutSeconds: inactivity } = settings;
-  if (session.not_after !== null && time > Date.parse(session.not_after)) return "lifetime";
-  if (timebox !== null && time > Date.parse(session.created_at) + timebox * 1000) return "lifetime";
-  if (inactivity !== null && time > lastRefresh(session) + inactivity * 1000) return "inactivity";
+  if (session.not_after !== null && isOver(session.not_after, 0, now)) return "lifetime";
+  if (timebox !== null && isOver(session.created_at, timebox * 1000, now)) return "lifetime";
+  if (inactivity !== null && isOver(lastRefresh(session), inactivity * 1000, now)) return "inactivity";
   return null;
 }
 
-/** Milliseconds since 1970 of the session's last refresh, or of its beginning. */
-export function lastRefresh(session: SessionRow): number {
-  return Date.parse(session.refreshed_at === null ? session.created_at : `${session.refreshed_at}Z`);
+/** Time of the session's last refresh, or of its beginning. */
+export function lastRefresh(session: SessionRow): string {
+  return session.refreshed_at === null ? session.created_at : `${session.refreshed_at}Z`;
 }

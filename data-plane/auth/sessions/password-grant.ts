@@ -9,7 +9,7 @@ import { AuthError, invalidCredentials } from "../errors.ts";
 import { readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { limitPasswordGuesses } from "../limits/limits.ts";
-import { checkPasswordLength, findWeakness } from "../passwords/strength.ts";
+import { findWeakness } from "../passwords/strength.ts";
 import { parsePhone } from "../users/identifiers.ts";
 import { saveUser } from "../users/save-user.ts";
 import { isBanned, type UserRecord, type UserRow } from "../users/user.ts";
@@ -61,7 +61,6 @@ function findByLogin({ settings }: AuthContext, { email, phone }: z.output<typeo
 }
 
 async function isPassword(context: AuthContext, password: string, record: UserRecord | undefined): Promise<boolean> {
-  checkPasswordLength(password);
   return verifyPassword(context, password, record?.user.encrypted_password ?? null);
 }
 

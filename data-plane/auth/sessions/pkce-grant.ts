@@ -8,6 +8,7 @@ import { readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { isUuid } from "../users/identifiers.ts";
 import { saveUserWithin } from "../users/save-user.ts";
+import { isOver } from "../users/times.ts";
 import { isBanned } from "../users/user.ts";
 import { findUserById } from "../users/user-queries.ts";
 import { deleteFlowState, type FlowState, lockFlowState, matchesChallenge } from "./pkce.ts";
@@ -47,7 +48,7 @@ const flowNotFound = (): AuthError =>
 /** The flow whose code this is, and its user. @throws {AuthError} unless the verifier is right and the code fresh. */
 function checkFlow(flow: FlowState | undefined, verifier: string, now: Date): FlowState & { user_id: string } {
   if (!flow?.user_id || !flow.auth_code_issued_at) throw flowNotFound();
-  if (now.getTime() > Date.parse(flow.auth_code_issued_at) + CODE_LIFETIME_MS) {
+  if (isOver(flow.auth_code_issued_at, CODE_LIFETIME_MS, now)) {
     throw new AuthError("flow_state_expired", "invalid flow state, flow state has expired");
   }
   const challenge = { challenge: flow.code_challenge, method: flow.code_challenge_method };

@@ -19,6 +19,7 @@ import {
   parseRefreshToken,
   type RefreshToken,
 } from "../tokens/refresh-token.ts";
+import { isOver } from "../users/times.ts";
 import { isBanned } from "../users/user.ts";
 import { findExpiry, lastRefresh } from "./bearer.ts";
 import {
@@ -101,8 +102,8 @@ async function checkSession(context: AuthContext, { session, record }: SessionOw
   }
 }
 
-function isWithinReuseInterval({ settings, now }: AuthContext, since: number): boolean {
-  return now.getTime() <= since + settings.refreshTokenReuseIntervalSeconds * 1000;
+function isWithinReuseInterval({ settings, now }: AuthContext, since: string): boolean {
+  return !isOver(since, settings.refreshTokenReuseIntervalSeconds * 1000, now);
 }
 
 /** Version 2: one read, one conditional update. */
@@ -195,7 +196,7 @@ function decideRotation(context: AuthContext, token: RefreshTokenRow, active: Re
   if (!token.revoked) return { kind: "issue", token: createV1RefreshToken() };
   if (!active) return { kind: "abuse" }; // all were revoked, a moment ago perhaps: no interval brings them back
   if (active.parent === token.token) return { kind: "repeat", token: active.token }; // the answer was lost
-  return isWithinReuseInterval(context, Date.parse(token.updated_at))
+  return isWithinReuseInterval(context, token.updated_at)
     ? { kind: "issue", token: createV1RefreshToken() }
     : { kind: "abuse" };
 }

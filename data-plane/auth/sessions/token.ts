@@ -29,6 +29,14 @@ export async function issueToken(context: AuthContext): Promise<ServiceResponse>
   }
 }
 
+/** Issuers by the names of the providers whose issuer is always the same. */
+const ISSUERS: Readonly<Record<string, string>> = {
+  google: "https://accounts.google.com",
+  apple: "https://appleid.apple.com",
+  facebook: "https://www.facebook.com",
+  kakao: "https://kauth.kakao.com",
+};
+
 /** No provider of ID tokens can be enabled. */
 async function refuseIdToken({ request }: AuthContext): Promise<never> {
   const { provider, id_token, issuer } = await readBody(
@@ -37,11 +45,16 @@ async function refuseIdToken({ request }: AuthContext): Promise<never> {
   );
   if (!id_token) throw new OAuthError("invalid request", "id_token required");
   if (!provider && !issuer) throw new OAuthError("invalid request", "provider or client_id and issuer required");
-  throw new AuthError("provider_disabled", `Provider (issuer "${issuer || provider}") is not enabled`);
+  const known = Object.hasOwn(ISSUERS, provider) ? ISSUERS[provider] : issuer;
+  if (known) throw new AuthError("provider_disabled", `Provider (issuer "${known}") is not enabled`);
+  if (provider === "azure" || provider === "keycloak") {
+    throw new AuthError("validation_failed", `Unable to detect issuer in ID token for ${provider} provider`);
+  }
+  throw new AuthError("validation_failed", `Custom OIDC provider "${provider}" not allowed`);
 }
 
+/** The switch is asked before the chain: whatever the chain, nobody signs in so here. */
 async function refuseWeb3({ request }: AuthContext): Promise<never> {
-  const { chain } = await readBody(request, z.object({ chain: text }));
-  if (chain !== "solana" && chain !== "ethereum") throw new AuthError("web3_unsupported_chain", "Unsupported chain");
+  await readBody(request, z.object({ chain: text }));
   throw new AuthError("web3_provider_disabled", "Web3 provider is disabled");
 }

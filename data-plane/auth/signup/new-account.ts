@@ -2,7 +2,7 @@
 import { DEFAULT_ROLE } from "../context.ts";
 import type { Sql } from "../database/sql.ts";
 import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
-import { mergeMetadata } from "../users/metadata.ts";
+import { deletedKeys, mergeInto, mergeMetadata } from "../users/metadata.ts";
 import type { Metadata, UserRow } from "../users/user.ts";
 import {
   insertUser,
@@ -54,7 +54,14 @@ export function insertAccount(
       { userId: id, provider: contact.channel, data: repeatsContact ? userMetadata : contactClaims(id, contact) },
       now,
     ),
-    updateUser(id, { role: DEFAULT_ROLE, raw_user_meta_data: userMetadata }, now),
+    updateUser(
+      id,
+      {
+        role: DEFAULT_ROLE,
+        raw_user_meta_data: mergeInto(data, { ...deletedKeys(data), ...(repeatsContact ? claims : {}) }),
+      },
+      now,
+    ),
   ];
 }
 
@@ -70,7 +77,7 @@ export function confirmEmail(user: Pick<UserRow, "id" | "email" | "raw_user_meta
   const changes: UserChanges = {
     email_confirmed_at: now,
     confirmation_token: "",
-    raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, { email_verified: true }),
+    raw_user_meta_data: mergeInto(user.raw_user_meta_data, { email_verified: true }),
   };
   return [
     updateUser(user.id, changes, now),

@@ -95,13 +95,28 @@ export function createAccessTokens(maxCacheBytes: number = DEFAULT_MAXIMA.tokenC
       const { key, algorithm } = chooseKey(await keysOf(project), reading.token.header);
       try {
         const { payload } = await jwtVerify(token, key, { algorithms: [algorithm], currentDate: now });
-        verified.set(cacheKey, payload);
-        return payload;
+        const claims = parseClaims(payload);
+        verified.set(cacheKey, claims);
+        return claims;
       } catch (error) {
+        if (error instanceof InvalidAccessToken) throw error;
         throw new InvalidAccessToken(describe(error), { cause: error });
       }
     },
   };
+}
+
+const TEXT_CLAIMS = ["sub", "role", "session_id"] as const;
+
+/** A signature says who made a token, not what is in it. @throws {InvalidAccessToken} for a claim of another type. */
+function parseClaims(payload: Readonly<Record<string, unknown>>): AccessTokenClaims {
+  for (const name of TEXT_CLAIMS) {
+    const value = payload[name];
+    if (value !== undefined && value !== null && typeof value !== "string") {
+      throw new InvalidAccessToken(`token has invalid claims: ${name} is no text`);
+    }
+  }
+  return payload as AccessTokenClaims;
 }
 
 async function importKeys(jwt: JwtKeys, version: number): Promise<ProjectKeys> {

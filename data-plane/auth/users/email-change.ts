@@ -7,17 +7,13 @@ import { composeMail, verificationLink } from "../mail/one-time-mail.ts";
 import { insertFlowState, type PkceChallenge } from "../sessions/pkce.ts";
 import { createOneTimeToken, type OneTimeToken } from "../tokens/one-time-token.ts";
 import { deleteOneTimeToken, storeOneTimeToken } from "../tokens/one-time-token-queries.ts";
-import { mergeMetadata } from "./metadata.ts";
+import { mergeInto } from "./metadata.ts";
 import type { UserRecord, UserRow } from "./user.ts";
 import { providerMetadata, updateUser, upsertIdentity } from "./user-queries.ts";
 
 export interface PreparedEmailChange {
   readonly statements: readonly Sql<never>[];
   readonly mails: readonly Mail[];
-  /** For the new address. */
-  readonly newToken: OneTimeToken;
-  /** For the current address; null when it is not asked. */
-  readonly currentToken: OneTimeToken | null;
 }
 
 /** Begins the change. @param newEmail parsed, and nobody's. @throws {AuthError} when a mail limit is reached. */
@@ -33,8 +29,7 @@ export function requestEmailChange(
   return prepareEmailChange(context, user, newEmail, { pkce, redirectTo: redirectTarget(context) });
 }
 
-/** As {@link requestEmailChange} without limits, for an administrator who takes the links instead of mails. */
-export function prepareEmailChange(
+function prepareEmailChange(
   context: AuthContext,
   user: UserRow,
   newEmail: string,
@@ -65,8 +60,6 @@ export function prepareEmailChange(
     email_change_confirm_status: 0,
   };
   return {
-    newToken,
-    currentToken,
     statements: [
       updateUser(user.id, changes, now),
       storeOneTimeToken(user.id, "email_change_token_new", newToken.hash, newEmail, now),
@@ -76,6 +69,37 @@ export function prepareEmailChange(
       ...(pkce ? [insertFlowState(user.id, "email_change", pkce, context)] : []),
     ],
     mails: [mailTo(newEmail, newToken), ...(currentToken ? [mailTo(currentEmail, currentToken)] : [])],
+  };
+}
+
+/**
+ * For an administrator who takes a link instead of a mail: the token of one mailbox. That of the other stays valid as long
+ * as both are for the same new address, so that links taken one after another can both be followed.
+ */
+export function prepareEmailChangeLink(
+  { settings, now }: AuthContext,
+  user: UserRow,
+  newEmail: string,
+  mailbox: "current" | "new",
+): { readonly token: OneTimeToken; readonly statements: readonly Sql<never>[] } {
+  const kind = mailbox === "current" ? "email_change_token_current" : "email_change_token_new";
+  const other = mailbox === "current" ? "email_change_token_new" : "email_change_token_current";
+  const address = mailbox === "current" ? (user.email ?? "") : newEmail;
+  const token = createOneTimeToken(address, settings.mailerOtpLength, false);
+  const isSameChange = user.email_change?.toLowerCase() === newEmail.toLowerCase();
+  const changes = {
+    email_change: newEmail,
+    [kind]: token.hash,
+    email_change_sent_at: now,
+    ...(isSameChange ? {} : { [other]: "", email_change_confirm_status: 0 }),
+  };
+  return {
+    token,
+    statements: [
+      updateUser(user.id, changes, now),
+      storeOneTimeToken(user.id, kind, token.hash, address, now),
+      ...(isSameChange ? [] : [deleteOneTimeToken(user.id, other)]),
+    ],
   };
 }
 
@@ -99,8 +123,8 @@ export function applyEmail({ user, identities }: UserRecord, email: string, now:
         email_change_confirm_status: 0,
         email_confirmed_at: user.email_confirmed_at ?? now,
         is_anonymous: false,
-        raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, providers),
-        raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, {
+        raw_app_meta_data: mergeInto(user.raw_app_meta_data, providers),
+        raw_user_meta_data: mergeInto(user.raw_user_meta_data, {
           email_verified: true,
           ...(user.raw_user_meta_data && "email" in user.raw_user_meta_data ? { email } : {}),
         }),
@@ -124,7 +148,7 @@ export function applyPhone({ user, identities }: UserRecord, phone: string, now:
         phone_change_token: "",
         phone_confirmed_at: user.phone_confirmed_at ?? now,
         is_anonymous: false,
-        raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, providers),
+        raw_app_meta_data: mergeInto(user.raw_app_meta_data, providers),
       },
       now,
     ),

@@ -7,6 +7,7 @@ import type { AuthenticatedUser } from "../sessions/bearer.ts";
 import { deleteOtherSessions, deleteSessions } from "../sessions/logout.ts";
 import { isWithinLifetime, matchesStoredToken } from "../tokens/one-time-token.ts";
 import { consumeOneTimeToken, deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
+import { isOver } from "./times.ts";
 import type { UserRow } from "./user.ts";
 import { type UserChanges, updateUser } from "./user-queries.ts";
 
@@ -31,7 +32,7 @@ export async function checkPasswordChange(
 ): Promise<Sql<true> | null> {
   const { settings, now } = context;
   const { user, session } = bearer;
-  const isStale = !session || now.getTime() > Date.parse(session.created_at) + REAUTHENTICATION_AFTER_MS;
+  const isStale = !session || isOver(session.created_at, REAUTHENTICATION_AFTER_MS, now);
   const consume = settings.updatePasswordRequireReauthentication && isStale ? checkNonce(context, user, nonce) : null;
   if (!user.encrypted_password) return consume;
   const cameByMail = bearer.amr.some(({ authentication_method: method }) => WITHOUT_PASSWORD.has(method));

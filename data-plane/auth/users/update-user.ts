@@ -6,7 +6,7 @@ import { type AuthContext, hashPassword } from "../context.ts";
 import { databaseStep } from "../database/failures.ts";
 import type { Sql } from "../database/sql.ts";
 import { AuthError } from "../errors.ts";
-import { metadata, pkceFields, readBody, text } from "../http/body.ts";
+import { metadata, optionalText, pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { limitByAddress } from "../limits/limits.ts";
 import { deliver } from "../mail/one-time-mail.ts";
@@ -17,16 +17,16 @@ import { checkChannel, smsFailed } from "../signup/signup.ts";
 import { deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { applyEmail, applyPhone, type PreparedEmailChange, requestEmailChange } from "./email-change.ts";
 import { parseEmail, parsePhone } from "./identifiers.ts";
-import { mergeMetadata } from "./metadata.ts";
+import { mergeInto } from "./metadata.ts";
 import { applyPassword, checkPasswordChange, nonceInvalid } from "./password-change.ts";
 import { asTakenAddress, emailTaken, phoneTaken, saveUserWithin } from "./save-user.ts";
 import { hasVerifiedFactor, type Metadata, type UserRecord, userJson } from "./user.ts";
-import { findUserByPhone, findUserWithAddress, lockUser, updateUser } from "./user-queries.ts";
+import { findUserByPhone, findUserWithAddress, lockUser, type UserChanges, updateUser } from "./user-queries.ts";
 
 const Body = z.object({
   email: text,
   phone: text,
-  password: text,
+  password: optionalText,
   current_password: text,
   nonce: text,
   data: metadata,
@@ -70,11 +70,11 @@ function parseChanges({ settings }: AuthContext, { user }: UserRecord, body: z.o
   const email = body.email ? parseEmail(body.email) : "";
   const phone = body.phone ? parsePhone(body.phone) : "";
   if (phone) checkChannel(body.channel);
-  if (body.password) checkPasswordStrength(body.password, settings);
+  if (body.password !== undefined) checkPasswordStrength(body.password, settings); // an empty one is weak
   return {
     email: email === user.email ? "" : email,
     phone: phone === user.phone ? "" : phone,
-    password: body.password,
+    password: body.password ?? "",
     data: body.data,
     appMetadata: body.app_metadata,
     pkce: parseChallenge(body),
@@ -157,26 +157,23 @@ function applyChanges(
       statements.push(...audit(context, locked.user, "user_updated_password"));
     }
     const merged = mergeChanges(locked, changes);
-    const renewed: UserRecord = { ...locked, user: { ...locked.user, ...merged } };
     if (Object.keys(merged).length > 0) statements.push(updateUser(id, merged, now));
     if (changes.email && locked.user.is_anonymous && settings.mailerAutoconfirm) {
-      statements.push(...applyEmail(renewed, changes.email, now), deleteOneTimeTokens(id));
+      statements.push(...applyEmail(locked, changes.email, now), deleteOneTimeTokens(id));
     } else if (changes.email) {
       const sender = newPassword === null ? locked.user : { ...locked.user, email_change_sent_at: null };
       emailChange = requestEmailChange(context, sender, changes.email, changes.pkce);
       statements.push(...emailChange.statements);
     }
-    if (changes.phone) statements.push(...applyPhone(renewed, changes.phone, now));
+    if (changes.phone) statements.push(...applyPhone(locked, changes.phone, now));
     statements.push(...audit(context, locked.user, "user_modified"));
     return { record: await saveUserWithin(transaction, id, statements), emailChange };
   });
 }
 
-type MergedMetadata = { raw_user_meta_data?: Metadata; raw_app_meta_data?: Metadata };
-
-function mergeChanges({ user }: UserRecord, { data, appMetadata }: Changes): MergedMetadata {
+function mergeChanges({ user }: UserRecord, { data, appMetadata }: Changes): UserChanges {
   return {
-    ...(data ? { raw_user_meta_data: mergeMetadata(user.raw_user_meta_data, data) } : {}),
-    ...(appMetadata ? { raw_app_meta_data: mergeMetadata(user.raw_app_meta_data, appMetadata) } : {}),
+    ...(data ? { raw_user_meta_data: mergeInto(user.raw_user_meta_data, data) } : {}),
+    ...(appMetadata ? { raw_app_meta_data: mergeInto(user.raw_app_meta_data, appMetadata) } : {}),
   };
 }

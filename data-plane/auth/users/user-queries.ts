@@ -75,17 +75,32 @@ export const insertUser = (user: NewUser, now: Date): Sql<never> =>
   );
 
 type WritableColumn = Exclude<keyof UserRow, "id" | "instance_id" | "confirmed_at" | "created_at" | "updated_at">;
-export type UserChanges = Partial<Record<WritableColumn, SqlValue>>;
+export type UserChanges = Partial<Record<WritableColumn, SqlValue | Merged>>;
+
+/** A change of metadata that is merged into what the row holds by then, so that what triggers have written is kept. */
+export class Merged {
+  readonly changes: Metadata;
+  /** @param changes Keys to set; null deletes a key. */
+  constructor(changes: Metadata) {
+    this.changes = changes;
+  }
+}
 
 /** Sets the given columns and bumps `updated_at`. Column names are ours, never a caller's. */
 export function updateUser(id: string, changes: UserChanges, now: Date): Sql<never> {
-  const columns = Object.keys(changes);
-  const assignments = columns.map((column, index) => `${column} = $${index + 3}`);
-  return sql(`/* updateUser */ update auth.users set ${["updated_at = $2", ...assignments].join(", ")} where id = $1`, [
-    id,
-    now,
-    ...Object.values(changes),
-  ]);
+  const assignments = ["updated_at = $2"];
+  const values: SqlValue[] = [id, now];
+  for (const [column, value] of Object.entries(changes)) {
+    const isMerged = value instanceof Merged;
+    const parameter = `$${values.push(isMerged ? value.changes : value)}`;
+    assignments.push(`${column} = ${isMerged ? mergedColumn(column, `${parameter}::jsonb`) : parameter}`);
+  }
+  return sql(`/* updateUser */ update auth.users set ${assignments.join(", ")} where id = $1`, values);
+}
+
+function mergedColumn(column: string, changes: string): string {
+  const deleted = `array(select c.key from jsonb_each(${changes}) c where jsonb_typeof(c.value) = 'null')`;
+  return `(coalesce(${column}, '{}') || ${changes}) - ${deleted}`;
 }
 
 export const deleteUser = (id: string): Sql<never> =>

@@ -1,4 +1,5 @@
 /** A user as the database has it and as clients see it. Rows are JSON of `auth.users`, times ISO texts in UTC. */
+import { isStillAhead } from "./times.ts";
 
 export interface UserRow {
   readonly id: string;
@@ -81,7 +82,7 @@ export const USER_RECORD = `json_build_object(
 )`;
 
 export const isBanned = (user: UserRow, now: Date): boolean =>
-  user.banned_until !== null && Date.parse(user.banned_until) > now.getTime();
+  user.banned_until !== null && isStillAhead(user.banned_until, now);
 
 export const hasVerifiedFactor = (record: UserRecord): boolean =>
   record.factors.some((factor) => factor.status === "verified");
@@ -124,7 +125,7 @@ export function plainUserJson(user: UserRow): Record<string, unknown> {
     identities: null,
     created_at: timeOf(user.created_at),
     updated_at: timeOf(user.updated_at),
-    banned_until: timeOf(user.banned_until),
+    banned_until: banOf(user.banned_until),
     deleted_at: timeOf(user.deleted_at),
     is_anonymous: user.is_anonymous,
   };
@@ -157,4 +158,10 @@ export function factorJson(factor: FactorRow): Record<string, unknown> {
   };
 }
 
-const timeOf = (time: string | null): string | undefined => (time === null ? undefined : wireTime(time));
+/** Clients read times; what none of them could read is left out. */
+const timeOf = (time: string | null): string | undefined =>
+  time === null || Number.isNaN(Date.parse(time)) ? undefined : wireTime(time);
+
+/** A ban without a readable end lasts as long as can be said. */
+const banOf = (time: string | null): string | undefined =>
+  time === null ? undefined : (timeOf(time) ?? "9999-12-31T23:59:59Z");

@@ -77,7 +77,6 @@ export async function checkHash(
   type: VerifyType,
   hash: string,
 ): Promise<PresentedToken> {
-  if (type === "sms" || type === "phone_change") throw linkExpired();
   const [holder] = hash ? await transaction.run(lockUserByToken(hash, KINDS[type])) : [];
   if (!holder || !isFresh(context, holder.record.user, holder.kind)) throw linkExpired();
   if (!(await isConsumed(transaction, holder.record.user, holder.kind, hash))) throw linkExpired();

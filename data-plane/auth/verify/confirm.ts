@@ -6,7 +6,7 @@ import { unknownPasswordHash } from "../passwords/unknown-password.ts";
 import { confirmEmail, confirmPhone } from "../signup/new-account.ts";
 import { deleteOneTimeToken, deleteOneTimeTokens } from "../tokens/one-time-token-queries.ts";
 import { applyEmail, applyPhone } from "../users/email-change.ts";
-import { mergeMetadata } from "../users/metadata.ts";
+import { mergeInto } from "../users/metadata.ts";
 import { providerMetadata, updateUser } from "../users/user-queries.ts";
 import type { PresentedToken } from "./check-token.ts";
 
@@ -40,7 +40,7 @@ export function confirm(context: AuthContext, token: PresentedToken): Confirmati
 function confirmSignup(context: AuthContext, { record, type }: PresentedToken): Sql<never>[] {
   const { user, identities } = record;
   const { now } = context;
-  const appMetadata = mergeMetadata(user.raw_app_meta_data, providerMetadata(identities));
+  const appMetadata = mergeInto(user.raw_app_meta_data, providerMetadata(identities));
   const password = user.encrypted_password ? {} : { encrypted_password: unknownPasswordHash() };
   return [
     ...confirmEmail(user, now),
@@ -53,7 +53,7 @@ function confirmSignup(context: AuthContext, { record, type }: PresentedToken): 
 function confirmRecovery(context: AuthContext, { record }: PresentedToken): Sql<never>[] {
   const { user, identities } = record;
   const { now } = context;
-  const appMetadata = mergeMetadata(user.raw_app_meta_data, providerMetadata(identities));
+  const appMetadata = mergeInto(user.raw_app_meta_data, providerMetadata(identities));
   return [
     ...(user.email_confirmed_at === null ? confirmEmail(user, now) : [deleteOneTimeTokens(user.id)]),
     updateUser(user.id, { recovery_token: "", raw_app_meta_data: appMetadata }, now),
@@ -65,7 +65,7 @@ function confirmEmailChange(context: AuthContext, { record, kind }: PresentedTok
   const { user } = record;
   const { settings, now } = context;
   const needsBoth = settings.mailerSecureEmailChangeEnabled && !settings.mailerAutoconfirm;
-  if (needsBoth && user.email_change_confirm_status === 0 && user.email && user.email_change_token_current) {
+  if (needsBoth && user.email_change_confirm_status === 0 && user.email) {
     const used = kind === "email_change_token_new" ? "email_change_token_new" : "email_change_token_current";
     const changes = { [used]: "", email_change_confirm_status: 1 };
     return { kind: "half", statements: [updateUser(user.id, changes, now), deleteOneTimeToken(user.id, used)] };

@@ -415,16 +415,23 @@ describe("an administrator", () => {
     await confirmed();
     const generate = (type: string) =>
       post("/admin/generate_link", { type, email, new_email: `new-${email}` }, project.adminToken);
+    const follow = (hash: string) => post("/verify", { type: "email_change", token_hash: hash });
     const current = await generate("email_change_current");
     expect(current.body.new_email).toBe(`new-${email}`);
     expect(current.body.action_link).toContain("type=email_change&");
-    expect((await post("/verify", { type: "email_change", token_hash: current.body.hashed_token })).body.code).toBe(
-      "200",
-    );
-    const other = await generate("email_change_new");
-    expect((await post("/verify", { type: "email_change", token_hash: other.body.hashed_token })).body.code).toBe(
-      "200",
-    );
+    const other = await generate("email_change_new"); // the first link stays valid beside it
+    expect((await follow(current.body.hashed_token)).body.code).toBe("200");
+    expect((await follow(other.body.hashed_token)).body.user.email).toBe(`new-${email}`);
+  });
+
+  test("a link for another new address takes the place of both", async () => {
+    await confirmed();
+    const generate = (type: string, newEmail: string) =>
+      post("/admin/generate_link", { type, email, new_email: newEmail }, project.adminToken);
+    const stale = await generate("email_change_current", `first-${email}`);
+    await generate("email_change_new", `second-${email}`);
+    const answer = await post("/verify", { type: "email_change", token_hash: stale.body.hashed_token });
+    expect([answer.status, answer.body.code]).toEqual([403, "otp_expired"]);
   });
 
   test.each([

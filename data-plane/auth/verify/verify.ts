@@ -78,27 +78,31 @@ function parseCheck(
   if (Boolean(body.token) === Boolean(body.token_hash)) {
     throw invalid("Verify requires either a token or a token hash");
   }
-  const type = parseType(body.type);
+  const { type } = body;
   if (body.token_hash) {
     if (body.email || body.phone || body.redirect_to) {
       throw invalid("Only the token_hash and type should be provided");
     }
-    return (transaction) => checkHash(context, transaction, type, body.token_hash);
+    const linkType = parseLinkType(type);
+    return (transaction) => checkHash(context, transaction, linkType, body.token_hash);
   }
   if (Boolean(body.email) === Boolean(body.phone)) {
     throw invalid("Only an email address or phone number should be provided on verify");
   }
   const address = body.phone ? parsePhone(body.phone) : parseVerifiedEmail(body.email);
-  if ((type === "sms" || type === "phone_change") !== Boolean(body.phone)) {
+  if (!isVerifyType(type) || (type === "sms" || type === "phone_change") !== Boolean(body.phone)) {
     throw new AuthError("otp_expired", "Token has expired or is invalid");
   }
   limitCodeGuesses(context, address);
   return (transaction) => checkCode(context, transaction, type, address, body.token);
 }
 
-function parseType(typeText: string): VerifyType {
-  if (!isVerifyType(typeText)) throw new AuthError("validation_failed", "Invalid verification type");
-  return typeText;
+/** Links are mailed: a type of text messages has none. */
+function parseLinkType(type: string): VerifyType {
+  if (!isVerifyType(type) || type === "sms" || type === "phone_change") {
+    throw new AuthError("validation_failed", "Invalid email verification type");
+  }
+  return type;
 }
 
 function parseVerifiedEmail(emailText: string): string {
@@ -119,7 +123,7 @@ export async function followLink(context: AuthContext): Promise<ServiceResponse>
   const isPkce = isPkceHash(token);
   try {
     limitByAddress(context, "verify");
-    const type = parseType(typeText);
+    const type = parseLinkType(typeText);
     const outcome = await useToken(
       context,
       (transaction) => checkHash(context, transaction, type, token),

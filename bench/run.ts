@@ -37,6 +37,7 @@ const BENCHMARKS: readonly Benchmark[] = [
     needs: [],
   },
   { name: "realtime", title: "Realtime", script: "realtime.ts", needs: [] },
+  { name: "storage", title: "Storage", script: "storage.ts", needs: ["nginx", "pgbench"] },
   { name: "gateway", title: "Gateway", script: "gateway/run.ts", needs: ["nginx", "wrk"], writesItself: true },
 ];
 

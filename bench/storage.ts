@@ -20,6 +20,8 @@ import { median, round, table } from "./results.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const TICK_MS = 10;
+/** Connections that have idled are closed by either side: none is kept for longer than a moment. */
+const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 4_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "supalove-bench-storage-"));
 const cluster = await startTestCluster(18, { fsync: "on", synchronous_commit: "on", shared_buffers: "256MB" });
@@ -104,8 +106,6 @@ function nginxPids(): number[] {
   return stdout.trim().split("\n").map(Number);
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-
 /** @returns Milliseconds until the whole body was there. */
 function get(url: string, headers: Record<string, string> = {}): Promise<number> {
   const startedAt = performance.now();
@@ -139,7 +139,9 @@ function send(method: string, url: string, body: Buffer, headers: Record<string,
   });
 }
 
-const service = () => ({ authorization: `Bearer ${project.serviceKey}` });
+function service(): Record<string, string> {
+  return { authorization: `Bearer ${project.serviceKey}` };
+}
 
 /** Runs so many, some at a time. @returns Their durations. */
 async function many(count: number, width: number, work: (index: number) => Promise<number>): Promise<number[]> {

@@ -12,8 +12,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import sharp from "sharp";
 import { freePort, startTestCluster } from "../test/harness/cluster.ts";
+import type { ServingOrder } from "../test/harness/storage-process.ts";
 import { createStorageWorld } from "../test/harness/storage-world.ts";
-import type { ServingOrder } from "../test/storage/serving-process.ts";
 import { findProgram } from "./programs.ts";
 import { median, round, table } from "./results.ts";
 
@@ -51,7 +51,7 @@ try {
 }
 
 async function serve(): Promise<ChildProcess> {
-  const started = fork(join(import.meta.dirname, "../test/storage/serving-process.ts"), {
+  const started = fork(join(import.meta.dirname, "../test/harness/storage-process.ts"), {
     execArgv: ["--max-semi-space-size=64"],
   });
   const order: ServingOrder = {

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort, startTestCluster, type TestCluster } from "../harness/cluster.ts";
+import type { ServingOrder } from "../harness/storage-process.ts";
 import { createStorageWorld, md5, type StorageProject, type StorageWorld } from "../harness/storage-world.ts";
-import type { ServingOrder } from "./serving-process.ts";
 
 const OPERATIONS = 1_000;
 const WORKERS = 12;
@@ -35,7 +35,7 @@ async function sessions(): Promise<number[]> {
 }
 
 async function serve(): Promise<void> {
-  const started = fork(join(import.meta.dirname, "serving-process.ts"), {
+  const started = fork(join(import.meta.dirname, "../harness/storage-process.ts"), {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   child = started;

@@ -1,6 +1,7 @@
 /** Realtime through the gateway with the unmodified supabase-js, in both address forms and both protocol versions. */
 import dns from "node:dns";
 import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
+import { RealtimeClient as OldRealtimeClient } from "realtime-js-2024";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import {
@@ -289,4 +290,41 @@ describe.each(["1.0.0", "2.0.0"] as const)("broadcasts from the database by prot
       [2, true],
     ]);
   });
+});
+
+test("a client library of 2024 broadcasts, is present and follows changes", async () => {
+  await runSql(`create table old_friends (id int primary key, word text); grant all on old_friends to anon;
+    alter publication supabase_realtime add table old_friends`);
+  const client = new OldRealtimeClient(`${project.url.replace("http", "ws")}/realtime/v1`, {
+    params: { apikey: project.anonKey },
+  });
+  try {
+    const heard: unknown[] = [];
+    const channel = client
+      .channel("old", { config: { broadcast: { self: true }, presence: { key: "me" } } })
+      .on("broadcast", { event: "ping" }, ({ payload }) => heard.push(payload))
+      .on("presence", { event: "sync" }, () => heard.push(Object.keys(channel.presenceState())))
+      .on("postgres_changes", { event: "INSERT", schema: "public", table: "old_friends" }, (change) =>
+        heard.push(change.new),
+      );
+    const following = new Promise<void>((resolve) => {
+      channel.on(
+        "system" as never,
+        {} as never,
+        (({ status }: { status: string }) => status === "ok" && resolve()) as never,
+      );
+    });
+    await new Promise<void>((resolve) => channel.subscribe((status) => status === "SUBSCRIBED" && resolve()));
+    await following;
+    await channel.track({ mood: "old" });
+    await channel.send({ type: "broadcast", event: "ping", payload: { n: 1 } });
+    await runSql("insert into old_friends values (1, 'hello')");
+    await vi.waitFor(() => {
+      expect(heard).toContainEqual({ n: 1 });
+      expect(heard).toContainEqual(["me"]);
+      expect(heard).toContainEqual({ id: 1, word: "hello" });
+    }, 5_000);
+  } finally {
+    client.disconnect();
+  }
 });

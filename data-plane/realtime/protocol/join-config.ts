@@ -32,7 +32,8 @@ export function parseJoinConfig(payload: unknown): JoinConfig {
     replicationReady: flagOf(broadcast.replication_ready),
     replay: broadcast.replay == null ? undefined : replayOf(objectOf(broadcast.replay)),
     presenceKey: typeof presence.key === "string" ? presence.key : "",
-    presenceEnabled: flagOf(presence.enabled),
+    // Clients from before there was such a flag want what they always had.
+    presenceEnabled: presence.enabled === undefined ? config.presence != null : flagOf(presence.enabled),
     bindings: changes.filter((entry): entry is RequestedBinding => typeof entry === "object" && entry !== null),
     isPrivate: flagOf(config.private),
     token: tokenOf(top),

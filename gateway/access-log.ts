@@ -71,13 +71,13 @@ export function createAccessLog(sink: (lines: string) => void, now: () => number
 }
 
 function logEntry(exchange: Exchange, durationMs: number, nowMs: number): object {
-  const { request, route, channel, errorCode } = exchange;
+  const { request, subject, channel, errorCode } = exchange;
   const upstreamMs = exchange.upstreamAnsweredMs - exchange.upstreamStartedMs;
   return {
     time: nowMs,
     requestId: exchange.requestId,
-    project: exchange.tenant?.snapshot.projectRef,
-    service: route?.service,
+    project: subject.projectRef,
+    service: subject.service,
     method: request.method,
     path: request.path,
     query: redactQuery(request.query) || undefined,

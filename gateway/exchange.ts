@@ -1,19 +1,28 @@
-/** One request and its response on their way through the gateway, with all that is known of them so far. */
-import type { ApiKeyEntry } from "../control-plane/client/config-snapshot.ts";
+/** One request and its response on their way through the gateway. */
+import type { ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { headerList } from "../data-plane/http/header-list.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ResponseChannel } from "../data-plane/http/response-channel.ts";
 import type { ClientRequest } from "./client-request.ts";
-import { OPEN_CORS } from "./cors.ts";
+import { type CorsPolicy, OPEN_CORS } from "./cors.ts";
 import { type GatewayErrorCode, renderError } from "./errors.ts";
 import type { Forwarded } from "./forwarded.ts";
 import type { ProjectUsage } from "./limits.ts";
-import type { ProxyRoute } from "./route.ts";
-import type { Tenant } from "./tenants.ts";
 
 /** How much of a refused request's body is taken in, so that the client reads the refusal instead of a reset. */
 const LINGER_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 5_000;
+
+/** Whom and what a request is for, as far as answers, the log and the metrics tell of it. */
+export interface ExchangeSubject {
+  /** Undefined when there is no such project. */
+  readonly projectRef: ProjectRef | undefined;
+  /** Undefined when the path leads to no service. */
+  readonly service: ServiceName | undefined;
+  readonly cors: CorsPolicy;
+}
+
+const NOBODY: ExchangeSubject = { projectRef: undefined, service: undefined, cors: OPEN_CORS };
 
 export class Exchange {
   readonly request: ClientRequest;
@@ -25,16 +34,11 @@ export class Exchange {
   /** In milliseconds of performance.now(). */
   readonly startedMs: number;
 
-  tenant: Tenant | null = null;
-  /** The API key that the client showed, when it is one of the project's. */
-  key: ApiKeyEntry | null = null;
-  route: ProxyRoute | null = null;
-  /** Public base URL of the project as the client used it, without a trailing slash. */
-  publicUrl = "";
-  /** The project shares its host, and with it its origin, with others. */
-  sharedOrigin = true;
-  /** When the request was handed to its upstream, and when the upstream's head was there; 0 until then. */
+  /** Replaced once, when the project is looked up. */
+  subject: ExchangeSubject = NOBODY;
+  /** When the request was handed to its upstream; 0 until then. */
   upstreamStartedMs = 0;
+  /** When the head of the upstream's answer was there; 0 until then. */
   upstreamAnsweredMs = 0;
   status = 0;
   /** Why the gateway answered itself. */
@@ -64,9 +68,9 @@ export class Exchange {
   }
 
   /** Counts as one of the project's requests in flight until it is settled. */
-  enter(tenant: Tenant): void {
-    tenant.usage.requestsInFlight += 1;
-    this.#enteredUsage = tenant.usage;
+  enter(usage: ProjectUsage): void {
+    usage.requestsInFlight += 1;
+    this.#enteredUsage = usage;
     this.upstreamStartedMs = performance.now();
   }
 
@@ -91,7 +95,7 @@ export class Exchange {
   /** Answers with an error of the gateway's own; nothing happens when there is an answer. */
   reject(code: GatewayErrorCode, extraHeaders: readonly string[] = []): void {
     if (this.settled) return;
-    const error = renderError(code, this.route?.service ?? null);
+    const error = renderError(code, this.subject.service ?? null);
     this.errorCode = code;
     const headers = ["content-type", "application/json; charset=utf-8", ...this.ownHeaders(), ...extraHeaders];
     this.answer(error.status, error.statusLine, headers, error.body);
@@ -121,7 +125,7 @@ export class Exchange {
 
   /** Headers of every answer: CORS and the request's id; names and values in turn. */
   ownHeaders(): string[] {
-    const cors = (this.tenant?.cors ?? OPEN_CORS).responseHeaders(this.request.origin);
+    const cors = this.subject.cors.responseHeaders(this.request.origin);
     return ["x-request-id", this.requestId, ...cors];
   }
 }

@@ -1,10 +1,9 @@
 /** Services behind a socket: our own in another process, or a dedicated project's containers. */
 
-import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { forbidsBody, type ResponseHead } from "../data-plane/http/response-channel.ts";
 import { BodyStalled, BodyTooLarge } from "../data-plane/service.ts";
-import type { Credentials } from "./api-key.ts";
+import type { AdmittedRequest } from "./admitted.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
@@ -31,15 +30,16 @@ const SMALL_BODY_BYTES = 64 * 1024;
 export function createHttpUpstream(options: HttpUpstreamOptions, origin: string): Upstream {
   const host = new URL(origin).host;
   return {
-    send(exchange, credentials) {
-      const body = exchange.body;
-      const head = requestHead(options, host, exchange, credentials);
-      const { idleMs } = options.timeouts[exchange.route?.service ?? "rest"];
+    send(admitted) {
+      const { exchange, route } = admitted;
+      const { body } = exchange;
+      const head = requestHead(options, host, admitted);
+      const { idleMs } = options.timeouts[route.service];
       body?.stallAfter(idleMs, () => exchange.reject("request_timeout"));
-      if (body === null) new HttpForward(options, origin, exchange, head, null).start();
+      if (body === null) new HttpForward(options, origin, admitted, head, null).start();
       else if ((body.declaredBytes ?? Number.POSITIVE_INFINITY) > SMALL_BODY_BYTES) {
-        new HttpForward(options, origin, exchange, head, body).start();
-      } else collect(exchange, body, (whole) => new HttpForward(options, origin, exchange, head, whole).start());
+        new HttpForward(options, origin, admitted, head, body).start();
+      } else collect(exchange, body, (whole) => new HttpForward(options, origin, admitted, head, whole).start());
     },
   };
 }
@@ -74,16 +74,17 @@ function rejectBody(exchange: Exchange, failure: Error): void {
   else if (failure instanceof BodyStalled) exchange.reject("request_timeout");
 }
 
-function requestHead(options: HttpUpstreamOptions, host: string, exchange: Exchange, credentials: Credentials): string {
-  const { request, route, tenant } = exchange;
-  const target = credentials.query === "" ? route?.path : `${route?.path}?${credentials.query}`;
+function requestHead(options: HttpUpstreamOptions, host: string, admitted: AdmittedRequest): string {
+  const { exchange, route, tenant, credentials } = admitted;
+  const { request } = exchange;
+  const target = credentials.query === "" ? route.path : `${route.path}?${credentials.query}`;
   // The realtime server knows a tenant by the first label of the host.
-  const upstreamHost = route?.service === "realtime" ? `${tenant?.snapshot.projectRef}.${host}` : host;
+  const upstreamHost = route.service === "realtime" ? `${tenant.snapshot.projectRef}.${host}` : host;
   let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${upstreamHost}\r\n`;
-  const headers = upstreamHeaders(exchange, credentials);
+  const headers = upstreamHeaders(admitted);
   for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
-  if (tenant?.snapshot.plan === "shared" && options.serviceToken !== null) {
-    const internal = internalHeaders(options.serviceToken, exchange);
+  if (tenant.snapshot.plan === "shared" && options.serviceToken !== null) {
+    const internal = internalHeaders(options.serviceToken, admitted);
     for (const name in internal) head += `${name}: ${internal[name]}\r\n`;
   }
   if (request.chunked) head += "transfer-encoding: chunked\r\n";
@@ -92,13 +93,14 @@ function requestHead(options: HttpUpstreamOptions, host: string, exchange: Excha
 }
 
 /** What http-host.ts of the data plane reads. */
-export function internalHeaders(serviceToken: string, exchange: Exchange): Record<string, string> {
+export function internalHeaders(serviceToken: string, admitted: AdmittedRequest): Record<string, string> {
+  const { exchange, tenant, route, origin } = admitted;
   return {
     "x-supalove-token": serviceToken,
-    "x-supalove-project": exchange.tenant?.snapshot.projectRef ?? "",
-    "x-supalove-service": exchange.route?.service ?? "",
-    "x-supalove-public-url": exchange.publicUrl,
-    "x-supalove-public-path": publicPath(exchange),
+    "x-supalove-project": tenant.snapshot.projectRef,
+    "x-supalove-service": route.service,
+    "x-supalove-public-url": origin.url,
+    "x-supalove-public-path": publicPath(admitted),
     "x-supalove-host": exchange.forwarded.host,
     "x-supalove-client-address": exchange.forwarded.clientAddress,
   };
@@ -116,7 +118,7 @@ const FAILURE_CODES: Readonly<Record<UpstreamFailure, GatewayErrorCode>> = {
 /** Where the fault lies elsewhere: a neighbour's requests have all connections, or the client does not go on. */
 const BLAMELESS: ReadonlySet<UpstreamFailure> = new Set(["overloaded", "client"]);
 
-/** Carries one exchange's request to the upstream and its response back. */
+/** Carries one request to the upstream and its response back. */
 class HttpForward implements UpstreamJob {
   readonly project: string;
   readonly method: string;
@@ -126,8 +128,8 @@ class HttpForward implements UpstreamJob {
   readonly idleMs: number;
   readonly #options: HttpUpstreamOptions;
   readonly #origin: string;
+  readonly #admitted: AdmittedRequest;
   readonly #exchange: Exchange;
-  readonly #service: ServiceName;
   connection: UpstreamConnection | null = null;
   waitUntilMs = 0;
   retried = false;
@@ -140,21 +142,21 @@ class HttpForward implements UpstreamJob {
   constructor(
     options: HttpUpstreamOptions,
     origin: string,
-    exchange: Exchange,
+    admitted: AdmittedRequest,
     head: string,
     body: Buffer | IncomingBody | null,
   ) {
-    const service = exchange.route?.service ?? "rest";
+    const { exchange, tenant, route } = admitted;
     this.#options = options;
     this.#origin = origin;
+    this.#admitted = admitted;
     this.#exchange = exchange;
-    this.#service = service;
-    this.project = exchange.tenant?.snapshot.projectRef ?? "";
+    this.project = tenant.snapshot.projectRef;
     this.method = exchange.request.method;
     this.head = head;
     this.body = body;
-    this.responseMs = options.timeouts[service].responseMs;
-    this.idleMs = options.timeouts[service].idleMs;
+    this.responseMs = options.timeouts[route.service].responseMs;
+    this.idleMs = options.timeouts[route.service].idleMs;
   }
 
   start(): void {
@@ -205,11 +207,11 @@ class HttpForward implements UpstreamJob {
   }
 
   onFailure(failure: UpstreamFailure, detail: string): void {
-    const exchange = this.#exchange;
+    const { exchange, tenant, route } = this.#admitted;
     this.#open = false;
-    if (!BLAMELESS.has(failure)) exchange.tenant?.breakers.failure(this.#service, this.#options.now());
+    if (!BLAMELESS.has(failure)) tenant.breakers.failure(route.service, this.#options.now());
     const project = this.project;
-    const service = this.#service;
+    const { service } = route;
     this.#options.logger.warn({ requestId: exchange.requestId, project, service, failure, detail }, "upstream failed");
     if (exchange.channel.started) exchange.channel.destroy();
     else exchange.reject(FAILURE_CODES[failure], failure === "reset" ? [] : ["retry-after", "1"]);
@@ -217,11 +219,11 @@ class HttpForward implements UpstreamJob {
 
   /** @returns Null when there is nobody to answer any more. */
   #begin(head: UpstreamHead) {
-    const exchange = this.#exchange;
+    const { exchange, tenant, route } = this.#admitted;
     if (exchange.settled) return null;
     exchange.upstreamAnsweredMs = performance.now();
     exchange.status = head.status;
-    exchange.tenant?.breakers.success(this.#service);
+    tenant.breakers.success(route.service);
     if (exchange.body !== null && !exchange.body.complete) {
       exchange.channel.closeAfter = true;
       exchange.body.finish();
@@ -230,6 +232,6 @@ class HttpForward implements UpstreamJob {
   }
 
   #responseHead({ status, reason, headers, hopByHop }: UpstreamHead): ResponseHead {
-    return { statusLine: `${status} ${reason}`, headers: clientHeaders(this.#exchange, headers, hopByHop) };
+    return { statusLine: `${status} ${reason}`, headers: clientHeaders(this.#admitted, headers, hopByHop) };
   }
 }

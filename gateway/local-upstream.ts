@@ -6,7 +6,7 @@ import { ReceivedRequest } from "../data-plane/http/received-request.ts";
 import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
 import { BodyAborted, BodyStalled, BodyTooLarge, type ServiceResponse } from "../data-plane/service.ts";
-import type { Credentials } from "./api-key.ts";
+import type { AdmittedRequest } from "./admitted.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
@@ -24,12 +24,12 @@ export interface LocalUpstreamOptions {
 }
 
 export function createLocalUpstream(options: LocalUpstreamOptions): Upstream {
-  return { send: (exchange, credentials) => void serve(options, exchange, credentials) };
+  return { send: (admitted) => void serve(options, admitted) };
 }
 
-async function serve(options: LocalUpstreamOptions, exchange: Exchange, credentials: Credentials): Promise<void> {
-  const { tenant, route, channel } = exchange;
-  if (!tenant || !route) return;
+async function serve(options: LocalUpstreamOptions, admitted: AdmittedRequest): Promise<void> {
+  const { exchange, tenant, route } = admitted;
+  const { channel } = exchange;
   const ref = tenant.snapshot.projectRef;
   if (!options.services.offers(route.service)) {
     exchange.reject("service_not_available");
@@ -37,7 +37,7 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
   }
   const held = options.heldBytes.account(ref);
   exchange.body?.chargeTo(held);
-  const request = toServiceRequest(exchange, credentials);
+  const request = toServiceRequest(admitted);
   const onLate = () => {
     tenant.breakers.failure(route.service, options.now());
     exchange.reject("upstream_timeout");
@@ -64,10 +64,10 @@ async function serve(options: LocalUpstreamOptions, exchange: Exchange, credenti
     tenant.breakers.success(route.service);
     exchange.body?.finish();
     channel.closeAfter ||= exchange.body !== null && !exchange.body.complete;
-    const answer = isAnswered ? response : withIdleLimit(options, exchange, route.service, response);
+    const answer = isAnswered ? response : withIdleLimit(options, admitted, response);
     await writeServiceResponse(channel, answer, {
       held,
-      toClient: (headers) => clientHeaders(exchange, headers),
+      toClient: (headers) => clientHeaders(admitted, headers),
     });
   } catch (error) {
     deadline.stop();
@@ -105,13 +105,12 @@ function answerDeadline(
 /** A stream that stands still is cut, so that it does not stay the project's request in flight for ever. */
 function withIdleLimit(
   options: LocalUpstreamOptions,
-  exchange: Exchange,
-  service: ServiceName,
+  { exchange, tenant, route }: AdmittedRequest,
   response: ServiceResponse,
 ): ServiceResponse {
-  const { idleMs } = options.timeouts[service];
+  const { idleMs } = options.timeouts[route.service];
   const onPassed = () => {
-    exchange.tenant?.breakers.failure(service, options.now());
+    tenant.breakers.failure(route.service, options.now());
     exchange.channel.destroy();
   };
   async function* limited(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -142,15 +141,16 @@ function refuse(options: LocalUpstreamOptions, exchange: Exchange, error: unknow
 }
 
 /** The request as a service in this process sees it. */
-export function toServiceRequest(exchange: Exchange, credentials: Credentials): ReceivedRequest {
+export function toServiceRequest(admitted: AdmittedRequest): ReceivedRequest {
+  const { exchange, route, credentials, origin } = admitted;
   return new ReceivedRequest({
     method: exchange.request.method,
-    path: exchange.route?.path ?? "/",
+    path: route.path,
     query: credentials.query,
-    headers: headerObject(upstreamHeaders(exchange, credentials), exchange),
+    headers: headerObject(upstreamHeaders(admitted), exchange),
     body: exchange.body,
-    publicUrl: exchange.publicUrl,
-    publicPath: publicPath(exchange),
+    publicUrl: origin.url,
+    publicPath: publicPath(admitted),
     clientAddress: exchange.forwarded.clientAddress,
     requestId: exchange.requestId,
   });

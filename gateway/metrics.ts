@@ -91,7 +91,7 @@ export function createGatewayMetrics(registry: Registry = new Registry()): Gatew
   return {
     registry,
     observe(exchange, durationMs) {
-      const tally = tallyOf(exchange.route?.service ?? "none");
+      const tally = tallyOf(exchange.subject.service ?? "none");
       const statusClass = Math.floor((exchange.status || 499) / 100);
       tally.byStatusClass[statusClass] = (tally.byStatusClass[statusClass] ?? 0) + 1;
       const seconds = durationMs / 1000;

@@ -2,17 +2,17 @@
  * The order in which a request is judged: route → snapshot → state → key → limits → upstream. Nothing waits when the
  * project is cached, and the first pass that refuses answers.
  */
-import type { ApiKeyEntry, GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { type Address, classifyHost, type GatewayHosts, type HostKind, locate, parseHost } from "./address.ts";
-import { type Credentials, decideCredentials } from "./api-key.ts";
-import type { ClientRequest } from "./client-request.ts";
+import type { AdmittedRequest, PublicOrigin } from "./admitted.ts";
+import { decideCredentials } from "./api-key.ts";
 import type { GatewayConfigs } from "./configs.ts";
 import { OPEN_CORS } from "./cors.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Budget } from "./limits.ts";
 import type { Logger } from "./logger.ts";
-import { matchRoute, normalizePath, type ProxyRoute, type RouteMatch } from "./route.ts";
+import { matchRoute, normalizePath, type RouteMatch } from "./route.ts";
 import type { Tenant, Tenants } from "./tenants.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -42,14 +42,14 @@ const MAX_SEEN_HOSTS = 1_000;
 /** What the gateway answers on its own behalf even when it cannot find out whose host it was asked under. */
 const PROBES: ReadonlySet<string> = new Set(["/health", "/ready"]);
 
-/** A request that passed everything but the choice of its upstream. */
-export type Admitted = (exchange: Exchange, tenant: Tenant, route: ProxyRoute, credentials: Credentials) => void;
+/** What becomes of a request that passed everything but the choice of its upstream. */
+export type OnAdmitted = (admitted: AdmittedRequest) => void;
 
 export interface Passes {
   /** Judges a plain request and sends it on. */
   run(exchange: Exchange): void;
-  /** Judges the opening of a WebSocket; `admitted` goes on from there. */
-  runUpgrade(exchange: Exchange, admitted: Admitted): void;
+  /** Judges the opening of a WebSocket; `onAdmitted` goes on from there. */
+  runUpgrade(exchange: Exchange, onAdmitted: OnAdmitted): void;
 }
 
 export function createPasses(options: PassesOptions): Passes {
@@ -73,17 +73,17 @@ export function createPasses(options: PassesOptions): Passes {
     return host;
   }
 
-  function start(exchange: Exchange, admitted: Admitted): void {
+  function start(exchange: Exchange, onAdmitted: OnAdmitted): void {
     const { request } = exchange;
     const path = normalizePath(request.path);
     const host = lookAtHost(exchange.forwarded.host);
     if (request.fault) exchange.reject(request.fault);
     else if (path === null) exchange.reject("invalid_request_target");
     else if (host === null) exchange.reject("invalid_header");
-    else follow(exchange, locate(host.kind, host.name, path), path, host, admitted);
+    else follow(exchange, locate(host.kind, host.name, path), path, host, onAdmitted);
   }
 
-  function follow(exchange: Exchange, address: Address, path: string, host: SeenHost, admitted: Admitted): void {
+  function follow(exchange: Exchange, address: Address, path: string, host: SeenHost, onAdmitted: OnAdmitted): void {
     const { request } = exchange;
     switch (address.kind) {
       case "gateway":
@@ -94,12 +94,10 @@ export function createPasses(options: PassesOptions): Passes {
           exchange.reject("service_worker_forbidden");
           break;
         }
-        exchange.publicUrl = `${pathFormBase(exchange, host)}/projects/${address.ref}`;
-        withProject(exchange, address.ref, address.path, admitted);
+        withProject(exchange, address.ref, address.path, sharedOrigin(exchange, host, address.ref), onAdmitted);
         break;
       case "host":
-        ownOrigin(exchange);
-        withProject(exchange, address.ref, path, admitted);
+        withProject(exchange, address.ref, path, ownOrigin(exchange), onAdmitted);
         break;
       case "custom":
         withSnapshot(
@@ -107,32 +105,35 @@ export function createPasses(options: PassesOptions): Passes {
           configs.peekByHost(address.host),
           () => configs.getByHost(address.host),
           (snapshot) => {
-            if (snapshot === null) {
-              follow(exchange, address.fallback, path, host, admitted);
-            } else {
-              ownOrigin(exchange);
-              conclude(exchange, snapshot, path, admitted);
-            }
+            if (snapshot === null) follow(exchange, address.fallback, path, host, onAdmitted);
+            else conclude(exchange, snapshot, path, ownOrigin(exchange), onAdmitted);
           },
           // Whoever watches a gateway may call it by any name, and must not take it for dead with the control plane.
-          PROBES.has(path) ? () => follow(exchange, address.fallback, path, host, admitted) : undefined,
+          PROBES.has(path) ? () => follow(exchange, address.fallback, path, host, onAdmitted) : undefined,
         );
     }
   }
 
-  function pathFormBase({ forwarded }: Exchange, host: SeenHost): string {
-    return host.believed ? `${forwarded.proto}://${forwarded.host}` : options.publicUrl;
+  function sharedOrigin({ forwarded }: Exchange, host: SeenHost, ref: ProjectRef): PublicOrigin {
+    const base = host.believed ? `${forwarded.proto}://${forwarded.host}` : options.publicUrl;
+    return { url: `${base}/projects/${ref}`, isShared: true };
   }
 
-  function withProject(exchange: Exchange, ref: ProjectRef, path: string, admitted: Admitted): void {
+  function withProject(
+    exchange: Exchange,
+    ref: ProjectRef,
+    path: string,
+    origin: PublicOrigin,
+    onAdmitted: OnAdmitted,
+  ): void {
     const cached = configs.peek(ref);
-    if (cached !== undefined) conclude(exchange, cached, path, admitted);
+    if (cached !== undefined) conclude(exchange, cached, path, origin, onAdmitted);
     else
       withSnapshot(
         exchange,
         cached,
         () => configs.get(ref),
-        (snapshot) => conclude(exchange, snapshot, path, admitted),
+        (snapshot) => conclude(exchange, snapshot, path, origin, onAdmitted),
       );
   }
 
@@ -165,27 +166,34 @@ export function createPasses(options: PassesOptions): Passes {
     );
   }
 
-  function conclude(exchange: Exchange, snapshot: GatewaySnapshot | null, path: string, admitted: Admitted): void {
+  function conclude(
+    exchange: Exchange,
+    snapshot: GatewaySnapshot | null,
+    path: string,
+    origin: PublicOrigin,
+    onAdmitted: OnAdmitted,
+  ): void {
     const tenant = snapshot === null ? null : tenants.of(snapshot);
-    exchange.tenant = tenant;
+    const route = matchRoute(path);
+    exchange.subject = {
+      projectRef: tenant?.snapshot.projectRef,
+      service: route.kind === "proxy" && !exchange.request.isPreflight ? route.service : undefined,
+      cors: tenant?.cors ?? OPEN_CORS,
+    };
     if (exchange.request.isPreflight) {
       answerPreflight(exchange);
       return;
     }
-    const route = matchRoute(path);
-    if (route.kind === "proxy") exchange.route = route;
-    const verdict = judge(exchange.request, tenant, route, now());
+    const verdict = judge(exchange, tenant, route, origin, now());
     if (verdict.kind === "reject") exchange.reject(verdict.code, verdict.headers);
-    else {
-      exchange.key = verdict.key;
-      admitted(exchange, verdict.tenant, verdict.route, verdict.credentials);
-    }
+    else onAdmitted(verdict.admitted);
   }
 
-  const forward: Admitted = (exchange, tenant, route, credentials) => {
+  const forward: OnAdmitted = (admitted) => {
+    const { exchange, tenant, route } = admitted;
     if (route.socket) {
       exchange.reject("upgrade_required");
-    } else if (!limitBody(exchange, tenant, route)) {
+    } else if (!limitBody(admitted)) {
       exchange.reject("body_too_large");
     } else {
       const waitSeconds = tenant.breakers.admit(route.service, now());
@@ -193,8 +201,8 @@ export function createPasses(options: PassesOptions): Passes {
         exchange.reject("upstream_unavailable", ["retry-after", String(waitSeconds)]);
         return;
       }
-      exchange.enter(tenant);
-      options.upstreamOf(tenant, route.service).send(exchange, credentials);
+      exchange.enter(tenant.usage);
+      options.upstreamOf(tenant, route.service).send(admitted);
     }
   };
 
@@ -210,27 +218,27 @@ export function createPasses(options: PassesOptions): Passes {
 
   return {
     run: (exchange) => guard(exchange, () => start(exchange, forward)),
-    runUpgrade: (exchange, admitted) => guard(exchange, () => start(exchange, admitted)),
+    runUpgrade: (exchange, onAdmitted) => guard(exchange, () => start(exchange, onAdmitted)),
   };
 }
 
 type Verdict =
   | { readonly kind: "reject"; readonly code: GatewayErrorCode; readonly headers?: readonly string[] }
-  | {
-      readonly kind: "admit";
-      readonly tenant: Tenant;
-      readonly route: ProxyRoute;
-      readonly credentials: Credentials;
-      readonly key: ApiKeyEntry | null;
-    };
+  | { readonly kind: "admit"; readonly admitted: AdmittedRequest };
 
 /** State, route, key and limits, in this order: who has no key learns nothing of the project's load. */
-function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch, nowMs: number): Verdict {
+function judge(
+  exchange: Exchange,
+  tenant: Tenant | null,
+  route: RouteMatch,
+  origin: PublicOrigin,
+  nowMs: number,
+): Verdict {
   if (tenant === null) return { kind: "reject", code: "project_not_found" };
   const { snapshot, usage, limits } = tenant;
   if (snapshot.state !== "active") return { kind: "reject", code: `project_${snapshot.state}` };
   if (route.kind === "reject") return route;
-  const decision = decideCredentials(snapshot, tenant.keys, route, request);
+  const decision = decideCredentials(snapshot, tenant.keys, route, exchange.request);
   if (decision.kind === "reject") return decision;
   if (!usage.admit(limits, route.routeClass, nowMs)) {
     const headers = budgetHeaders(usage.budget(limits, route.routeClass));
@@ -239,7 +247,8 @@ function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch,
   if (usage.requestsInFlight >= limits.concurrentRequests) {
     return { kind: "reject", code: "too_many_concurrent_requests", headers: ["retry-after", "1"] };
   }
-  return { kind: "admit", tenant, route, credentials: decision.credentials, key: decision.key };
+  const { credentials, key } = decision;
+  return { kind: "admit", admitted: { exchange, tenant, route, origin, credentials, key } };
 }
 
 /**
@@ -247,7 +256,9 @@ function judge(request: ClientRequest, tenant: Tenant | null, route: RouteMatch,
  * the limits of buckets besides and the words that its clients read, and gets no more of the body than the project allows.
  * @returns False when the body is announced as larger than the project allows.
  */
-function limitBody({ body }: Exchange, { limits }: Tenant, route: ProxyRoute): boolean {
+function limitBody({ exchange, tenant, route }: AdmittedRequest): boolean {
+  const { body } = exchange;
+  const { limits } = tenant;
   if (body === null) return true;
   if (route.service === "storage") {
     body.limit(limits.maxUploadBytes);
@@ -259,14 +270,13 @@ function limitBody({ body }: Exchange, { limits }: Tenant, route: ProxyRoute): b
 }
 
 /** The project has this host for itself. */
-function ownOrigin(exchange: Exchange): void {
-  exchange.sharedOrigin = false;
-  exchange.publicUrl = `${exchange.forwarded.proto}://${exchange.forwarded.host}`;
+function ownOrigin({ forwarded }: Exchange): PublicOrigin {
+  return { url: `${forwarded.proto}://${forwarded.host}`, isShared: false };
 }
 
 function answerPreflight(exchange: Exchange): void {
   const { origin, preflightHeaders: requestedHeaders } = exchange.request;
-  const cors = (exchange.tenant?.cors ?? OPEN_CORS).preflightHeaders({ origin, requestedHeaders });
+  const cors = exchange.subject.cors.preflightHeaders({ origin, requestedHeaders });
   exchange.answer(204, "204 No Content", ["x-request-id", exchange.requestId, ...cors], null);
 }
 

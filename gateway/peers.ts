@@ -40,10 +40,11 @@ export function peerFor(peers: Peers, { snapshot, usage }: Tenant, service: Serv
 export function handOverTo(peer: Peer, remote: (origin: string) => Upstream): Upstream {
   if (peer.origin !== null) return remote(peer.origin);
   return {
-    send(exchange, credentials) {
+    send(admitted) {
+      const { exchange } = admitted;
       void peer.untilThere().then((origin) => {
         if (exchange.settled) return;
-        if (origin !== null) remote(origin).send(exchange, credentials);
+        if (origin !== null) remote(origin).send(admitted);
         else exchange.reject("upstream_unavailable", ["retry-after", "1"]);
       });
     },

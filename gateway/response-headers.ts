@@ -9,7 +9,7 @@
  * likes with its origin.
  */
 import { checkedHeaderList, type HeaderList } from "../data-plane/http/header-list.ts";
-import type { Exchange } from "./exchange.ts";
+import type { AdmittedRequest } from "./admitted.ts";
 
 /**
  * - `dropped`: never reaches the client.
@@ -90,8 +90,12 @@ const NONE: readonly string[] = [];
  * @param hopByHop Further names (lower-case) that were meant for the connection to the service alone.
  * @returns What the client gets, the gateway's own headers included.
  */
-export function clientHeaders(exchange: Exchange, headers: HeaderList, hopByHop = NONE): HeaderList {
-  const { sharedOrigin } = exchange;
+export function clientHeaders(
+  { exchange, origin }: Pick<AdmittedRequest, "exchange" | "origin">,
+  headers: HeaderList,
+  hopByHop = NONE,
+): HeaderList {
+  const sharedOrigin = origin.isShared;
   const passed = exchange.ownHeaders();
   let inertTypes = 0;
   let types = 0;

@@ -255,4 +255,4 @@ class UwsGateway implements Gateway {
 }
 
 /** A local upstream in a gateway that runs no services. */
-const MISSING: Upstream = { send: (exchange) => exchange.reject("service_not_available") };
+const MISSING: Upstream = { send: ({ exchange }) => exchange.reject("service_not_available") };

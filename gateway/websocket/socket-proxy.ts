@@ -13,7 +13,7 @@ import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
 import { writeServiceResponse } from "../../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../../data-plane/local-services.ts";
 import { CLOSE, MAX_FRAME_BYTES, type SocketOpening } from "../../data-plane/socket-service.ts";
-import type { Credentials } from "../api-key.ts";
+import type { AdmittedRequest } from "../admitted.ts";
 import type { GatewayErrorCode } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
 import { internalHeaders } from "../http-upstream.ts";
@@ -23,7 +23,6 @@ import type { Logger } from "../logger.ts";
 import type { Passes } from "../passes.ts";
 import type { Peer, Peers } from "../peers.ts";
 import { clientHeaders } from "../response-headers.ts";
-import type { ProxyRoute } from "../route.ts";
 import type { Tenant } from "../tenants.ts";
 import { upstreamHeaders } from "../upstream.ts";
 import { LocalSocket } from "./local-socket.ts";
@@ -104,9 +103,7 @@ export class SocketProxy {
           return;
         }
         const upgrade: Upgrade = { generation, native, context, key, protocol, isFirstTurn: true };
-        this.#options.passes.runUpgrade(exchange, (admitted, tenant, route, credentials) =>
-          this.#connect(admitted, upgrade, tenant, route, credentials),
-        );
+        this.#options.passes.runUpgrade(exchange, (admitted) => this.#connect(admitted, upgrade));
         upgrade.isFirstTurn = false;
       },
       open: (socket) => socket.getUserData().socket.clientOpened(socket),
@@ -148,7 +145,8 @@ export class SocketProxy {
     }
   }
 
-  #connect(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, route: ProxyRoute, credentials: Credentials): void {
+  #connect(admitted: AdmittedRequest, upgrade: Upgrade): void {
+    const { exchange, tenant, route } = admitted;
     const upstream = tenant.snapshot.upstreams[route.service];
     if (this.#draining) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
     else if (!route.socket) exchange.reject("upgrade_refused");
@@ -159,20 +157,15 @@ export class SocketProxy {
       this.count += 1;
       const owner =
         upstream.kind === "local" ? (this.#options.peers?.ownerOf(tenant.snapshot.projectRef) ?? null) : null;
-      if (upstream.kind === "http") this.#shakeHands(exchange, upgrade, tenant, credentials, upstream.origin);
-      else if (owner === null) void this.#openLocally(exchange, upgrade, tenant, route, credentials);
-      else void this.#handOver(exchange, upgrade, tenant, credentials, owner);
+      if (upstream.kind === "http") this.#shakeHands(admitted, upgrade, upstream.origin);
+      else if (owner === null) void this.#openLocally(admitted, upgrade);
+      else void this.#handOver(admitted, upgrade, owner);
     }
   }
 
   /** The project's sockets are in another process that shares the port. */
-  async #handOver(
-    exchange: Exchange,
-    upgrade: Upgrade,
-    tenant: Tenant,
-    credentials: Credentials,
-    owner: Peer,
-  ): Promise<void> {
+  async #handOver(admitted: AdmittedRequest, upgrade: Upgrade, owner: Peer): Promise<void> {
+    const { exchange, tenant } = admitted;
     let isGone = false;
     exchange.whenSettled(() => {
       isGone = true;
@@ -181,7 +174,7 @@ export class SocketProxy {
     const origin = owner.origin ?? (await owner.untilThere());
     if (isGone) return;
     if (origin === null) exchange.reject("upstream_unavailable", ["retry-after", "1"]);
-    else this.#shakeHands(exchange, upgrade, tenant, credentials, origin);
+    else this.#shakeHands(admitted, upgrade, origin);
   }
 
   #release({ usage }: Tenant): void {
@@ -189,18 +182,13 @@ export class SocketProxy {
     this.count -= 1;
   }
 
-  async #openLocally(
-    exchange: Exchange,
-    upgrade: Upgrade,
-    tenant: Tenant,
-    route: ProxyRoute,
-    credentials: Credentials,
-  ): Promise<void> {
+  async #openLocally(admitted: AdmittedRequest, upgrade: Upgrade): Promise<void> {
+    const { exchange, tenant, route, key } = admitted;
     const { localServices, logger } = this.#options;
     const ref = tenant.snapshot.projectRef;
     exchange.upstreamStartedMs = performance.now();
-    const request = toServiceRequest(exchange, credentials);
-    const headers = { ...request.headers, ...socketHeaders(exchange, credentials) };
+    const request = toServiceRequest(admitted);
+    const headers = { ...request.headers, ...socketHeaders(admitted) };
     const opened = { ...request, headers };
     let isOver = false;
     exchange.whenSettled(() => {
@@ -227,18 +215,18 @@ export class SocketProxy {
       if (opening.kind === "refuse") {
         exchange.status = opening.response.status;
         await writeServiceResponse(exchange.channel, opening.response, {
-          toClient: (headers) => clientHeaders(exchange, headers),
+          toClient: (headers) => clientHeaders(admitted, headers),
         });
         return;
       }
-      const refusal = this.#refusalByNow(tenant, exchange.key);
+      const refusal = this.#refusalByNow(tenant, key);
       if (refusal !== null) {
         opening.handler.closed(1006);
         exchange.reject(refusal);
         return;
       }
       isOver = true;
-      const admission = admissionOf(exchange, upgrade, tenant);
+      const admission = admissionOf(admitted, upgrade);
       this.#accept(exchange, upgrade, new LocalSocket(admission, opening.handler, this.#forget), "");
     } catch (error) {
       if (error instanceof LocalServiceError) exchange.reject(error.code);
@@ -258,8 +246,9 @@ export class SocketProxy {
     else this.#late.upgrade<SocketData>(native, { socket }, key, protocol, "", context);
   }
 
-  #shakeHands(exchange: Exchange, upgrade: Upgrade, tenant: Tenant, credentials: Credentials, origin: string): void {
-    const target = new URL(exchange.route?.path ?? "/", origin);
+  #shakeHands(admitted: AdmittedRequest, upgrade: Upgrade, origin: string): void {
+    const { exchange, tenant, route, credentials, key } = admitted;
+    const target = new URL(route.path, origin);
     const host = `${tenant.snapshot.projectRef}.${target.host}`;
     target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
     target.search = credentials.query;
@@ -268,8 +257,8 @@ export class SocketProxy {
     try {
       upstream = new UpstreamSocket(target, protocols, {
         headers: {
-          ...socketHeaders(exchange, credentials),
-          ...ownServiceHeaders(exchange, this.#options.serviceToken),
+          ...socketHeaders(admitted),
+          ...ownServiceHeaders(admitted, this.#options.serviceToken),
           host,
         },
         handshakeTimeout: HANDSHAKE_MS,
@@ -295,16 +284,16 @@ export class SocketProxy {
       this.#options.logger.warn({ err: error, requestId: exchange.requestId }, "a WebSocket upstream failed");
       exchange.reject("upstream_unavailable", ["retry-after", "1"]);
     });
-    upstream.once("unexpected-response", (_request, response: IncomingMessage) => void passRefusal(exchange, response));
+    upstream.once("unexpected-response", (_request, response: IncomingMessage) => void passRefusal(admitted, response));
     upstream.once("open", () => {
       if (exchange.settled) return;
-      const refusal = this.#refusalByNow(tenant, exchange.key);
+      const refusal = this.#refusalByNow(tenant, key);
       if (refusal !== null) {
         exchange.reject(refusal);
         return;
       }
       handedOver = true;
-      const proxied = new ProxiedSocket(admissionOf(exchange, upgrade, tenant), upstream, this.#forget);
+      const proxied = new ProxiedSocket(admissionOf(admitted, upgrade), upstream, this.#forget);
       this.#accept(exchange, upgrade, proxied, upstream.protocol);
     });
   }
@@ -337,8 +326,8 @@ export class SocketProxy {
   };
 }
 
-function admissionOf(exchange: Exchange, { generation }: Upgrade, tenant: Tenant): Admission {
-  const { key, requestId, forwarded } = exchange;
+function admissionOf({ exchange, tenant, key }: AdmittedRequest, { generation }: Upgrade): Admission {
+  const { requestId, forwarded } = exchange;
   return { tenant, key, generation, requestId, clientAddress: forwarded.clientAddress, openedMs: performance.now() };
 }
 
@@ -354,8 +343,9 @@ function sameOrigin(snapshot: GatewaySnapshot, before: GatewaySnapshot["upstream
 }
 
 /** The server reads the token from `x-api-key`; the client's own handshake headers are not its business. */
-function socketHeaders(exchange: Exchange, credentials: Credentials): Record<string, string> {
-  const pairs = upstreamHeaders(exchange, credentials);
+function socketHeaders(admitted: AdmittedRequest): Record<string, string> {
+  const { credentials } = admitted;
+  const pairs = upstreamHeaders(admitted);
   const headers: Record<string, string> = {};
   for (let index = 0; index < pairs.length; index += 2) {
     const name = pairs[index] as string;
@@ -366,12 +356,13 @@ function socketHeaders(exchange: Exchange, credentials: Credentials): Record<str
 }
 
 /** What http-host.ts asks of a handshake; a dedicated project's containers are told nothing of it. */
-function ownServiceHeaders(exchange: Exchange, serviceToken: string | null): Record<string, string> {
-  if (serviceToken === null || exchange.tenant?.snapshot.plan !== "shared") return {};
-  return internalHeaders(serviceToken, exchange);
+function ownServiceHeaders(admitted: AdmittedRequest, serviceToken: string | null): Record<string, string> {
+  if (serviceToken === null || admitted.tenant.snapshot.plan !== "shared") return {};
+  return internalHeaders(serviceToken, admitted);
 }
 
-async function passRefusal(exchange: Exchange, response: IncomingMessage): Promise<void> {
+async function passRefusal(admitted: AdmittedRequest, response: IncomingMessage): Promise<void> {
+  const { exchange } = admitted;
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -392,5 +383,5 @@ async function passRefusal(exchange: Exchange, response: IncomingMessage): Promi
     return;
   }
   const type = headerList(["content-type", response.headers["content-type"] ?? "application/json"]);
-  exchange.answer(status, statusLine(status), clientHeaders(exchange, type), Buffer.concat(chunks).toString());
+  exchange.answer(status, statusLine(status), clientHeaders(admitted, type), Buffer.concat(chunks).toString());
 }

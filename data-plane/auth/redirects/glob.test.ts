@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
 import { compileGlob, globBudget } from "./glob.ts";
 
-test("a pattern that keeps many positions open is given up instead of being followed for ever", {
-  timeout: 2_000,
-}, () => {
+test("a pattern that keeps many positions open is given up instead of being followed for ever", () => {
   const glob = compileGlob(`https://${"**?".repeat(160)}x`);
   const url = `https://${"a".repeat(4_000)}`;
   for (let count = 0; count < 100; count += 1) expect(glob?.(url)).toBe(false);

@@ -55,7 +55,7 @@ export async function insertTestProject(
   });
 }
 
-const TEST_CLUSTER_ID = "00000000-0000-4000-8000-000000000001";
+export const TEST_CLUSTER_ID = "00000000-0000-4000-8000-000000000001";
 
 export async function insertTestOrganization(db: Pick<Database, "query">): Promise<string> {
   const slug = `test-${randomUUID().slice(0, 8)}`;

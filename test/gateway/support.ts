@@ -8,6 +8,7 @@ import type {
 } from "../../control-plane/client/config-snapshot.ts";
 import { createLocalServices, type LocalServices } from "../../data-plane/local-services.ts";
 import type { Service, ServiceRequest, ServiceResponse } from "../../data-plane/service.ts";
+import type { ClientSocket, SocketService } from "../../data-plane/socket-service.ts";
 import type { GatewayConfigs } from "../../gateway/configs.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../gateway/server.ts";
 import { snapshot } from "../../gateway/snapshot.fixture.ts";
@@ -64,14 +65,44 @@ export class MemoryConfigs implements GatewayConfigs {
 export const SILENT = { info() {}, warn() {}, error() {} };
 
 /** The gateway does not look into service snapshots: refs are enough. */
-export function localServices(services: Partial<Record<ServiceName, Service>>): LocalServices {
+export function localServices(
+  services: Partial<Record<ServiceName, Service>>,
+  openSocket?: SocketService,
+): LocalServices {
   const peek = (ref: ProjectRef) =>
     ({ projectRef: ref, state: "active", roleTokens: { anon: "-", service_role: "-" } }) as ServiceSnapshot;
   const probed = Object.fromEntries(
-    Object.entries(services).map(([name, handle]) => [name, { handle, probe: async () => {} }]),
+    Object.entries(services).map(([name, handle]) => [
+      name,
+      { handle, probe: async () => {}, ...(openSocket && { openSocket }) },
+    ]),
   );
   return createLocalServices({ configs: { peek, get: async (ref) => peek(ref) }, services: probed });
 }
+
+/** Tells what it was asked, then sends back each frame; the frame `late` says that the answer may take a while. */
+export const echoSocket: SocketService = async ({ path, query, headers, clientAddress, publicUrl }) => {
+  if (query.includes("refuse")) return { kind: "refuse", response: { status: 418, headers: [], body: "no tea" } };
+  if (query.includes("throw")) throw new Error("password=secret");
+  if (query.includes("late")) await new Promise((resolve) => setTimeout(resolve, 20));
+  let client: ClientSocket | undefined;
+  return {
+    kind: "accept",
+    handler: {
+      opened(socket) {
+        client = socket;
+        const key = headers["x-api-key"];
+        socket.send(JSON.stringify({ path, query, key, clientAddress, publicUrl, host: headers.host }), false);
+      },
+      message(data, isBinary) {
+        if (Buffer.from(data).toString() === "close") client?.close(4001, "as told");
+        else client?.send(Buffer.from(data), isBinary);
+      },
+      drained() {},
+      closed() {},
+    },
+  };
+};
 
 /** Answers with what it was asked, as JSON. */
 export const echo: Service = async (request: ServiceRequest): Promise<ServiceResponse> => {

@@ -1,5 +1,5 @@
 /** The real service over real project databases, with clients in memory; for `*.pg.test.ts` files. */
-import { createHmac } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import pg from "pg";
 import type { ProjectRef, RealtimeSettings, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import { scramVerifier } from "../../control-plane/clusters/scram.ts";
@@ -64,11 +64,16 @@ export async function createRealtimeWorld(
   });
   const pools: pg.Pool[] = [cluster];
 
+  const login = `realtime_test_${randomBytes(4).toString("hex")}`;
+  let hasLogin: Promise<unknown> | undefined;
+  const makeLogin = async () =>
+    cluster.query(`create role ${login} login replication password '${await scramVerifier(REPLICATION_PASSWORD)}'`);
+
   async function createProject(settings: Partial<RealtimeSettings> = {}): Promise<RealtimeTestProject> {
     const { address, adminUrl, userUrl, projectRef: ref } = await createTestProjectDatabase(clusterUrl);
-    await cluster.query(
-      `alter role supabase_replication_admin password '${await scramVerifier(REPLICATION_PASSWORD)}'`,
-    );
+    // A login of this world's own: control planes of other tests give the real one new passwords.
+    await (hasLogin ??= makeLogin());
+    await cluster.query(`grant connect on database ${address.database} to ${login}`);
     const db = new pg.Pool({ connectionString: userUrl, max: 4 });
     const admin = new pg.Pool({ connectionString: adminUrl, max: 2 });
     for (const pool of [db, admin]) pool.on("error", () => {});
@@ -77,7 +82,7 @@ export async function createRealtimeWorld(
     let snapshot: ServiceSnapshot = {
       ...base,
       projectRef: ref,
-      replication: { cluster: "test", user: "supabase_replication_admin", password: REPLICATION_PASSWORD },
+      replication: { cluster: "test", user: login, password: REPLICATION_PASSWORD },
       realtime: {
         ...base.realtime,
         maxEventsPerSecond: 1_000_000,

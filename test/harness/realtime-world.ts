@@ -72,7 +72,8 @@ export async function createRealtimeWorld(
   async function createProject(settings: Partial<RealtimeSettings> = {}): Promise<RealtimeTestProject> {
     const { address, adminUrl, userUrl, projectRef: ref } = await createTestProjectDatabase(clusterUrl);
     // A login of this world's own: control planes of other tests give the real one new passwords.
-    await (hasLogin ??= makeLogin());
+    hasLogin ??= makeLogin();
+    await hasLogin;
     await cluster.query(`grant connect on database ${address.database} to ${login}`);
     const db = new pg.Pool({ connectionString: userUrl, max: 4 });
     const admin = new pg.Pool({ connectionString: adminUrl, max: 2 });

@@ -224,12 +224,10 @@ export class ResponseChannel implements WaitingResponse {
   }
 
   #endWithoutBody(reportedLength: number | null): void {
-    if (reportedLength !== null) this.#native.endWithoutBody(reportedLength, this.closeAfter);
-    else {
-      // An absent length must be absent from the call: undefined would be sent as a number.
-      if (this.closeAfter) this.#native.writeHeader("connection", "close");
-      this.#native.endWithoutBody();
-    }
+    // Told a length, the library takes the response for unfinished and breaks the connection at the next request.
+    if (reportedLength !== null) this.#native.writeHeader("content-length", String(reportedLength));
+    if (this.closeAfter) this.#native.writeHeader("connection", "close");
+    this.#native.endWithoutBody();
   }
 
   /** @param own The memory is not used by anybody else. @returns Whether the client took it all. */

@@ -721,3 +721,16 @@ describe("the gateway itself", () => {
     await expect(second.gateway.listen(port, "127.0.0.1")).rejects.toThrow(/in use/);
   });
 });
+
+test("a connection serves on after answers to HEAD, whether they tell a length or not", async () => {
+  const storage = (request: ServiceRequest) => ({
+    status: 200,
+    headers: request.path === "/long" ? ([["content-length", "200000"]] as const) : [],
+    body: null,
+  });
+  const { port } = await start({ localServices: localServices({ storage }) });
+  const ask = (path: string) => `HEAD /projects/${REF}/storage/v1${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  const received = await rawExchange(port, `${ask("/long")}${ask("/long")}${ask("/none")}${ask("/long")}`);
+  expect(received.match(/HTTP\/1\.1 200/g)).toHaveLength(4);
+  expect(received.match(/content-length: 200000/gi)).toHaveLength(3);
+});

@@ -37,6 +37,8 @@ export interface Services {
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;
   readonly sqlRuns: RunPlaces;
+  /** Places of the table pages: a script that runs long does not keep them waiting. */
+  readonly dataSessions: RunPlaces;
   readonly passwords: PasswordHashing;
   readonly signInLimits: SignInLimits;
   readonly settings: InstanceSettings;

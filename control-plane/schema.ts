@@ -13,6 +13,7 @@ import "./health/health.graphql.ts";
 import "./jwt/jwt.graphql.ts";
 import "./organizations/members.graphql.ts";
 import "./organizations/organization.graphql.ts";
+import "./project-data/project-data.graphql.ts";
 import "./project-users/project-users.graphql.ts";
 import "./project-users/user-details.graphql.ts";
 import "./projects/operation.graphql.ts";

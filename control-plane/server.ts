@@ -257,6 +257,7 @@ function createServices(
     healthChecks: createHealthChecks({ database, vault, clusters, publicUrls, now }),
     signInLimits: createSignInLimits(now),
     sqlRuns: createRunPlaces(),
+    dataSessions: createRunPlaces(),
     configSnapshots: createConfigSnapshots({
       database: configDatabase,
       events,

@@ -14,7 +14,7 @@ import { limitReceivedBytes } from "../clusters/received-bytes.ts";
 import { Conflict } from "../errors.ts";
 import { createClient } from "../postgres-client.ts";
 import { ResultBudget, ResultTooLarge, ScriptQuery, type StatementResult } from "./script-query.ts";
-import { splitStatements } from "./split-statements.ts";
+import { firstWord, splitStatements } from "./split-statements.ts";
 import { SqlError, stoppedBy } from "./sql-error.ts";
 
 export const SQL_ROLES = ["user", "anon", "authenticated", "service_role"] as const;
@@ -26,6 +26,8 @@ export interface SqlRun {
   /** What `auth.jwt()` answers under an API role; `role` is filled in. */
   readonly claims: Readonly<Record<string, unknown>>;
   readonly readOnly: boolean;
+  /** Everything is rolled back in the end. */
+  readonly isDryRun: boolean;
   readonly maxRows: number;
   readonly maxBytes: number;
   readonly timeoutMs: number;
@@ -102,13 +104,11 @@ export async function runSql(
     limitReceivedBytes(client, run.maxBytes + MAX_DISCARDED_BYTES + PROTOCOL_BYTES, onOverflow);
     await target.confirm();
     if (signal.aborted) throw stoppedBy(run.script, "the run was cancelled");
-    const results = await (run.readOnly ? runReadOnly : runScript)(client, run.script, budget, onOverflow).catch(
-      (error) => {
-        const reason = stop.reason;
-        if (reason) throw stoppedBy(run.script, reason);
-        throw error;
-      },
-    );
+    const results = await runAs(run)(client, run.script, budget, onOverflow).catch((error) => {
+      const reason = stop.reason;
+      if (reason) throw stoppedBy(run.script, reason);
+      throw error;
+    });
     return {
       results,
       typeNames: await findTypeNames(client, results),
@@ -142,6 +142,11 @@ async function openSession(target: SqlTarget, run: SqlRun): Promise<pg.Client> {
   return client;
 }
 
+function runAs({ readOnly, isDryRun }: SqlRun) {
+  if (readOnly) return runReadOnly;
+  return isDryRun ? runDry : runScript;
+}
+
 /** The whole script in one message: one implicit transaction, unless it has transaction commands of its own. */
 async function runScript(client: pg.Client, script: string, budget: ResultBudget, onOverflow: () => void) {
   const query = client.query(new ScriptQuery(script, "simple", budget, onOverflow));
@@ -171,6 +176,33 @@ async function runReadOnly(client: pg.Client, script: string, budget: ResultBudg
   }
   return results;
 }
+
+/**
+ * A transaction that nothing of the script can commit: each statement goes alone by the extended protocol, and those that
+ * end transactions are refused by their first word before they are sent. Procedures and DO blocks cannot commit within
+ * a transaction that was begun outside of them; the server refuses that itself.
+ */
+async function runDry(client: pg.Client, script: string, budget: ResultBudget, onOverflow: () => void) {
+  await client.query("/* beginDryRun */ begin");
+  const results: StatementResult[] = [];
+  for (const { text, offset } of splitStatements(script)) {
+    if (ENDING_WORDS.has(firstWord(text))) {
+      const error = { message: "a dry run cannot begin or end transactions", code: "25000", position: "1" };
+      throw new SqlError(script, error, offset);
+    }
+    const query = client.query(new ScriptQuery(text, "extended", budget, onOverflow));
+    results.push(
+      ...(await query.done.catch((error: Error) => {
+        throw asSqlError(script, error, offset);
+      })),
+    );
+  }
+  await client.query("/* endDryRun */ rollback");
+  return results;
+}
+
+/** `prepare` because of `prepare transaction`. */
+const ENDING_WORDS: ReadonlySet<string> = new Set(["commit", "end", "rollback", "abort", "prepare", "begin", "start"]);
 
 /** Command tags; `ROLLBACK` is also that of `rollback to savepoint`, which nobody needs where nothing is written. */
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set(["COMMIT", "ROLLBACK", "PREPARE TRANSACTION"]);

@@ -26,6 +26,7 @@ test("a run ends at its time limit though the server has fallen silent and takes
     role: "user",
     claims: {},
     readOnly: false,
+    isDryRun: false,
     maxRows: 10,
     maxBytes: 1000,
     timeoutMs: 300,

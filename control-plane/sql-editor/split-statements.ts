@@ -84,12 +84,22 @@ function indexAfter(script: string, text: string, from: number): number {
 }
 
 function hasContent(text: string): boolean {
+  return startOfContent(text) < text.length;
+}
+
+/** Index behind white space and comments. */
+function startOfContent(text: string): number {
   let index = 0;
   while (index < text.length) {
     const isComment = text.startsWith("--", index) || text.startsWith("/*", index);
     if (isComment) index = skipToken(text, index);
     else if (/\s/.test(text[index] ?? "")) index += 1;
-    else return true;
+    else break;
   }
-  return false;
+  return index;
+}
+
+/** Of one statement, in lower case; empty when it begins with something else than a word. */
+export function firstWord(text: string): string {
+  return /^[a-z]+/i.exec(text.slice(startOfContent(text)))?.[0].toLowerCase() ?? "";
 }

@@ -7,9 +7,11 @@ import { setUserPassword } from "../clusters/project-roles.ts";
 import type { GraphqlContext } from "../context.ts";
 import { Conflict, InvalidInput } from "../errors.ts";
 import { isUuid, requireAccount, requireProject } from "../permissions.ts";
+import { resolveIdentity } from "../project-data/act-as.ts";
 import { runningOn } from "../projects/running-project.ts";
 import { applicationName, runSql, type SignalBackend, type SqlOutcome, type SqlRole } from "./run-sql.ts";
 import type { StatementResult } from "./script-query.ts";
+import { SqlRoleEnum } from "./sql-role.ts";
 
 export const SQL_LIMITS = {
   maxScriptCharacters: 1_000_000,
@@ -20,15 +22,6 @@ export const SQL_LIMITS = {
 
 /** A result may have many megabytes, and all of a document's are held until it is answered: at most three runs in one. */
 const RUN_COMPLEXITY = 5_000;
-
-const SqlRoleEnum = builder.enumType("SqlRole", {
-  values: {
-    USER: { value: "user", description: "The owner of the project's database." },
-    ANON: { value: "anon" },
-    AUTHENTICATED: { value: "authenticated" },
-    SERVICE_ROLE: { value: "service_role" },
-  } as const,
-});
 
 const SqlColumnType = builder.objectRef<{ name: string; typeOid: number; type: string }>("SqlColumn").implement({
   fields: (t) => ({
@@ -81,6 +74,14 @@ const RunSqlInput = builder.inputType("RunSqlInput", {
     sql: t.string({ description: "One or more statements; together one transaction, unless they say otherwise." }),
     role: t.field({ type: SqlRoleEnum, defaultValue: "user" }),
     claims: t.field({ type: "JSON", required: false, description: "JWT claims under an API role, such as {sub: …}." }),
+    userId: t.id({
+      required: false,
+      description: "Of a user of the project: runs as `authenticated` with his claims, which the server makes.",
+    }),
+    rollback: t.boolean({
+      defaultValue: false,
+      description: "A dry run: one transaction that is rolled back. Scripts that end transactions are refused.",
+    }),
     readOnly: t.boolean({ defaultValue: false, description: "Nothing the script says can write." }),
     maxRows: t.int({
       defaultValue: SQL_LIMITS.rows.fallback,
@@ -113,10 +114,16 @@ builder.mutationFields((t) => ({
       if (input.sql.length > SQL_LIMITS.maxScriptCharacters) {
         throw new InvalidInput("sql", `a script has at most ${SQL_LIMITS.maxScriptCharacters} characters`);
       }
+      const identity = await resolveIdentity(context, ref, {
+        role: input.role as SqlRole,
+        userId: input.userId ?? null,
+        claims: input.claims,
+      });
       const run = {
         script: input.sql,
-        role: input.role as SqlRole,
-        claims: parseClaims(input.claims),
+        role: identity.role,
+        claims: identity.claims,
+        isDryRun: input.rollback,
         readOnly: input.readOnly,
         maxRows: within("maxRows", input.maxRows, 0, SQL_LIMITS.rows.most),
         maxBytes: within("maxBytes", input.maxBytes, 0, SQL_LIMITS.bytes.most),
@@ -137,6 +144,8 @@ builder.mutationFields((t) => ({
         details: {
           role: run.role,
           readOnly: run.readOnly,
+          ...(run.isDryRun ? { rollback: true } : {}),
+          ...(input.userId ? { userId: input.userId } : {}),
           executionId: run.executionId,
           sha256: createHash("sha256").update(run.script).digest("hex"),
         },
@@ -190,12 +199,6 @@ function signalsTo(context: GraphqlContext, clusterId: string, ref: string): Sig
       [pid, projectDatabaseName(ref), projectUserName(ref)],
     );
   };
-}
-
-function parseClaims(claims: unknown): Readonly<Record<string, unknown>> {
-  if (claims === null || claims === undefined) return {};
-  if (typeof claims !== "object" || Array.isArray(claims)) throw new InvalidInput("claims", "claims are a JSON object");
-  return claims as Record<string, unknown>;
 }
 
 function within(field: string, value: number, least: number, most: number): number {

@@ -113,6 +113,14 @@ const user = createRoute({
   component: page(() => import("./users/users-page.tsx"), "UsersPage"),
 });
 
+const sqlEditor = createRoute({
+  getParentRoute: () => project,
+  path: "/sql",
+  validateSearch: texts("as"),
+  staticData: { width: "full" },
+  component: page(() => import("./sql/sql-page.tsx"), "SqlPage"),
+});
+
 const groupPages = () => import("./settings/group-pages.tsx");
 const auditSearch = texts("actor", "action", "since", "after", "before");
 const settings = [
@@ -271,7 +279,7 @@ const routeTree = root.addChildren([
     start,
     studio,
     plain.addChildren([projects]),
-    project.addChildren([home, users, user, ...settings]),
+    project.addChildren([home, users, user, sqlEditor, ...settings]),
     account.addChildren(accountPages),
     organization.addChildren(organizationPages),
     instance.addChildren(instancePages),

@@ -46,12 +46,12 @@ test("the list of projects, the first route, needs at most 250 KB of script and 
 });
 
 /** On top of the first route. A page that is not named here has the budget of the others. */
-const BUDGETS: Readonly<Record<string, number>> = {};
+const BUDGETS: Readonly<Record<string, number>> = { "src/sql/code-editor.tsx": 190 };
 const USUAL_KB = 45;
 
 test("no page adds more than its budget to what is loaded already", () => {
   const loaded = new Set([...needed(entry()), ...needed("src/projects/projects-page.tsx")]);
-  const pages = Object.keys(manifest).filter((name) => /-page\.tsx$|-pages\.tsx$/.test(name));
+  const pages = Object.keys(manifest).filter((name) => /-page\.tsx$|-pages\.tsx$|code-editor\.tsx$/.test(name));
   expect(pages.length).toBeGreaterThan(15);
   const over = pages.flatMap((name) => {
     const added = scripts([...needed(name)].filter((chunk) => !loaded.has(chunk)));

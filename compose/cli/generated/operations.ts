@@ -69,10 +69,14 @@ export type RunSqlInput = {
   readOnly?: Scalars["Boolean"];
   ref: Scalars["ID"];
   role?: SqlRole;
+  /** A dry run: one transaction that is rolled back. Scripts that end transactions are refused. */
+  rollback?: Scalars["Boolean"];
   /** One or more statements; together one transaction, unless they say otherwise. */
   sql: Scalars["String"];
   /** At most 300000. */
   timeoutMs?: Scalars["Int"];
+  /** Of a user of the project: runs as `authenticated` with his claims, which the server makes. */
+  userId?: InputMaybe<Scalars["ID"]>;
 };
 
 export type SqlRole =

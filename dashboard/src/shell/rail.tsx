@@ -17,6 +17,7 @@ import {
   Settings,
   ShieldCheck,
   Signature,
+  SquareTerminal,
   UserRound,
   Users,
   Waypoints,
@@ -47,6 +48,7 @@ export const PROJECT_PAGES: readonly RailGroup[] = [
   {
     items: [
       { label: "Home", icon: House, to: "/projects/$ref", isExact: true },
+      { label: "SQL", icon: SquareTerminal, to: "/projects/$ref/sql", least: "DEVELOPER" },
       { label: "Users", icon: Users, to: "/projects/$ref/users", least: "DEVELOPER" },
     ],
   },

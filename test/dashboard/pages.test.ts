@@ -1,6 +1,8 @@
 /** Every page once: nothing serious for axe in both themes, nothing wider than its screen, no error behind the scenes. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type DashboardWorld, look, startDashboardWorld } from "./world.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
 
 let world: DashboardWorld;
 let ref: string;

@@ -6,6 +6,8 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Stack, startStack } from "../harness/standalone.ts";
 import { type DashboardWorld, look, type OpenedPage, startDashboardWorld, untilBuilt } from "./world.ts";
 
+vi.setConfig({ testTimeout: 120_000 });
+
 let world: DashboardWorld;
 /** The one that runs now: a story kills the first. */
 let stack: Stack;

@@ -11,6 +11,8 @@ import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest"
 import { createTestControlPlane, type TestControlPlane } from "../../control-plane/testing/test-control-plane.ts";
 import { type DashboardWorld, look, openPage, startDashboardWorld, untilBuilt, untilState } from "./world.ts";
 
+vi.setConfig({ testTimeout: 120_000 });
+
 let world: DashboardWorld;
 
 beforeAll(async () => {
@@ -21,12 +23,32 @@ afterAll(() => world?.[Symbol.asyncDispose]());
 /** As `expect.poll`, which does not work in stories that run side by side. */
 function eventually<Value>(read: () => Promise<Value> | Value) {
   const until = (check: (value: Value) => void) =>
-    vi.waitFor(async () => check(await read()), { timeout: 20_000, interval: 50 });
+    vi.waitFor(async () => check(await read()), { timeout: 45_000, interval: 50 });
   return {
     toBe: (expected: Value) => until((value) => expect(value).toBe(expected)),
     toContain: (part: unknown) => until((value) => expect(value).toContain(part)),
     toBeNull: () => until((value) => expect(value).toBeNull()),
   };
+}
+
+let clipboardIsFree: Promise<unknown> = Promise.resolve();
+
+/** What a button copies. All pages of a browser have one clipboard: stories take turns. */
+function copyOf(page: Page, label: string): Promise<string> {
+  const copied = clipboardIsFree.then(async () => {
+    await page.evaluate(() => navigator.clipboard.writeText(""));
+    await button(page, label).click();
+    return vi.waitFor(
+      async () => {
+        const text = await page.evaluate(() => navigator.clipboard.readText());
+        if (text === "") throw new Error(`${label} has copied nothing`);
+        return text;
+      },
+      { timeout: 10_000, interval: 50 },
+    );
+  });
+  clipboardIsFree = copied.catch(() => undefined);
+  return copied;
 }
 
 const name = (kind: string) => `${kind} ${randomUUID().slice(0, 6)}`;
@@ -122,8 +144,7 @@ describe.concurrent("a project's home", () => {
     for (const { revealApiKey: secret } of secrets) expect(await shown()).not.toContain(secret);
 
     await button(page, "Connect").click();
-    await button(page, "Copy the snippet for supabase-js").click();
-    const snippet = await page.evaluate(() => navigator.clipboard.readText());
+    const snippet = await copyOf(page, "Copy the snippet for supabase-js");
     const output = await runSnippet(snippet.replace("your_table", "nothing_here").concat("console.log(error?.code);"));
     expect(output).toContain("PGRST205");
     await button(page, "Close").click();
@@ -132,8 +153,7 @@ describe.concurrent("a project's home", () => {
     await eventually(shown).toContain(serviceRole);
     await button(page, "Hide service_role key").click();
     for (const { revealApiKey: secret } of secrets) expect(await shown()).not.toContain(secret);
-    await button(page, "Copy service_role key").click();
-    await eventually(() => page.evaluate(() => navigator.clipboard.readText())).toBe(serviceRole);
+    expect(await copyOf(page, "Copy service_role key")).toBe(serviceRole);
     expect(await shown()).not.toContain(serviceRole);
     opened.check();
   });
@@ -148,8 +168,7 @@ describe.concurrent("a project's home", () => {
     const close = dialog(page).getByRole("button", { name: "Close", exact: true });
     expect(await close.isDisabled()).toBe(true);
     await page.keyboard.press("Escape");
-    await button(page, "Copy Password").click();
-    const password = await page.evaluate(() => navigator.clipboard.readText());
+    const password = await copyOf(page, "Copy Password");
     expect(password).toMatch(/^\S{16}$/);
     await page.getByText("I have stored it").click();
     await close.click();
@@ -274,8 +293,7 @@ describe.concurrent("settings", () => {
     await field(page, "Name").fill("mobile");
     await button(page, "Create key").click();
     await page.getByText("I have stored it").click();
-    await button(page, "Copy Key").click();
-    const key = await page.evaluate(() => navigator.clipboard.readText());
+    const key = await copyOf(page, "Copy Key");
     await dialog(page).getByRole("button", { name: "Close", exact: true }).click();
     const { url } = await publicAccess(ref);
     const status = async () => (await fetch(`${url}/auth/v1/settings`, { headers: { apikey: key } })).status;
@@ -332,8 +350,7 @@ describe.concurrent("people", () => {
     await button(page, "Invite").click();
     await page.getByLabel("E-mail").fill(email);
     await dialog(page).getByRole("button", { name: "Invite" }).click();
-    await button(page, "Copy Link").click();
-    const link = await page.evaluate(() => navigator.clipboard.readText());
+    const link = await copyOf(page, "Copy Link");
     await page.getByText("I have stored it").click();
     await dialog(page).getByRole("button", { name: "Close", exact: true }).click();
 
@@ -382,8 +399,7 @@ describe.concurrent("people", () => {
     await button(page, "New token").click();
     await field(page, "Name").fill(tokenName);
     await button(page, "Create token").click();
-    await button(page, "Copy Token").click();
-    const token = await page.evaluate(() => navigator.clipboard.readText());
+    const token = await copyOf(page, "Copy Token");
     await page.getByText("I have stored it").click();
     await dialog(page).getByRole("button", { name: "Close", exact: true }).click();
     const code = async () => {

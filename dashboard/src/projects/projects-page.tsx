@@ -7,6 +7,7 @@ import { Page, Toolbar } from "../shell/page.tsx";
 import { keysLabel, SHORTCUTS, useShortcuts } from "../shell/shortcuts.ts";
 import { roleAllows, useViewer } from "../shell/viewer.ts";
 import { Button } from "../ui/button.tsx";
+import { copyText } from "../ui/copy.tsx";
 import { Pager, pageArguments } from "../ui/data-list.tsx";
 import { DelayedSearchField, Select } from "../ui/field.tsx";
 import { plural } from "../ui/format.ts";
@@ -16,6 +17,7 @@ import {
   OrganizationProjectsDocument,
   PauseProjectDocument,
   ProjectChangesDocument,
+  type ProjectChangesSubscription,
   ResumeProjectDocument,
   ViewerProjectsDocument,
 } from "./generated/operations.ts";
@@ -39,7 +41,8 @@ export function ProjectsPage() {
       search: { ...search, q: q || undefined, after: undefined, before: undefined } as never,
       replace: true,
     });
-  const list = useProjects(organization?.id, search);
+  const created = useRef(new Set<string>());
+  const list = useProjects(organization?.id, search, created.current);
   const { data, error, isFetching, refetch } = list;
   useShortcuts({
     search: () => searchInput.current?.focus(),
@@ -147,7 +150,8 @@ export function ProjectsPage() {
         <NewProjectDialog
           organizationId={organization?.id}
           onClose={() => setCreating(false)}
-          onCreated={() => {
+          onCreated={(ref) => {
+            created.current.add(ref);
             setCreating(false);
             refetch();
           }}
@@ -157,10 +161,11 @@ export function ProjectsPage() {
   );
 }
 
-/** One page of the list; changes that are pushed show in place, and what is not on the page reads it again. */
+/** One page of the list, with news of the projects that were created here; changes that are pushed show in place, and what is not on the page reads it again. */
 function useProjects(
   organizationId: string | undefined,
   { q, state, after, before }: { q?: string; state?: string; after?: string; before?: string },
+  created: Set<string>,
 ) {
   const variables = {
     ...pageArguments({ after, before }, PAGE_SIZE),
@@ -175,6 +180,8 @@ function useProjects(
   );
   const list = organizationId === undefined ? ofViewer : ofOrganization;
   const data = organizationId === undefined ? ofViewer.data?.viewer?.projects : ofOrganization.data?.projects;
+  const navigate = useNavigate();
+  const open = (ref: string) => void navigate({ to: "/projects/$ref", params: { ref } });
   const known = useRef(new Map<string, ProjectState>());
   known.current = new Map(data?.edges.map(({ node }) => [node.ref, node.state]));
   useSubscription(
@@ -182,7 +189,9 @@ function useProjects(
     { organizationId: organizationId ?? null },
     {
       onData: ({ projects }) => {
-        for (const project of projects) announce(project, known.current.get(project.ref));
+        for (const project of projects) {
+          if (created.has(project.ref) && announce(project, open)) created.delete(project.ref);
+        }
         const isMoved =
           projects.length === 0 || projects.some(({ ref, state }) => !known.current.has(ref) || state === "DELETED");
         if (isMoved) list.refetch();
@@ -193,20 +202,18 @@ function useProjects(
   return { ...list, data };
 }
 
-/** What has ended since it was last seen: a creation, or one that has failed. */
-function announce(
-  project: { name: string; ref: string; state: ProjectState; url: string },
-  before: ProjectState | undefined,
-) {
-  if (before === "CREATING" && project.state === "ACTIVE") {
-    toast(`${project.name} is active.`, [
-      { label: "Open", onAction: () => location.assign(`/projects/${project.ref}`) },
-      { label: "Copy URL", onAction: () => void navigator.clipboard?.writeText(project.url) },
+type ChangedProject = Pick<ProjectChangesSubscription["projects"][number], "name" | "ref" | "state" | "url">;
+
+/** How a creation has ended; false while it goes on. */
+function announce({ name, ref, state, url }: ChangedProject, open: (ref: string) => void): boolean {
+  if (state === "ACTIVE") {
+    toast(`${name} is active.`, [
+      { label: "Open", onAction: () => open(ref) },
+      { label: "Copy URL", onAction: () => void copyText(url) },
     ]);
   }
-  if (before !== undefined && before !== "FAILED" && project.state === "FAILED") {
-    toastFailure(`${project.name} has failed.`);
-  }
+  if (state === "FAILED") toastFailure(`${name} has failed.`);
+  return state === "ACTIVE" || state === "FAILED";
 }
 
 function BulkActions({

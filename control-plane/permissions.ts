@@ -7,6 +7,7 @@ import { isProjectRef } from "./client/config-snapshot.ts";
 import type { GraphqlContext } from "./context.ts";
 import { Forbidden, NotFound, Unauthenticated } from "./errors.ts";
 import { PROJECT_COLUMNS, type ProjectRow } from "./projects/project-row.ts";
+import { isUuid } from "./uuid.ts";
 import type { AccountViewer, ServiceViewer } from "./viewer.ts";
 
 /** From least to most. */
@@ -61,13 +62,6 @@ export interface OrganizationRow {
 
 export const ORGANIZATION_COLUMNS = `organizations.id, organizations.name, organizations.slug,
   organizations.created_at as "createdAt"`;
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** Ids arrive as any text; what is no UUID names nothing, and must not become a database error. */
-export function isUuid(text: string): boolean {
-  return UUID.test(text);
-}
 
 /** @throws {Unauthenticated} without a viewer. @throws {Forbidden} for a service token. */
 export function requireAccount(context: Pick<GraphqlContext, "viewer">): AccountViewer {

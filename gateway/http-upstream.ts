@@ -8,8 +8,7 @@ import type { GatewayErrorCode } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Logger } from "./logger.ts";
 import type { UpstreamClient } from "./proxy/client.ts";
-import type { UpstreamConnection } from "./proxy/connection.ts";
-import type { UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
+import type { JobCarrier, UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
 import type { UpstreamHead } from "./proxy/response-parser.ts";
 import { clientHeaders } from "./response-headers.ts";
 import { publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
@@ -130,7 +129,7 @@ class HttpForward implements UpstreamJob {
   readonly #origin: string;
   readonly #admitted: AdmittedRequest;
   readonly #exchange: Exchange;
-  connection: UpstreamConnection | null = null;
+  connection: JobCarrier | null = null;
   waitUntilMs = 0;
   retried = false;
   alone = false;

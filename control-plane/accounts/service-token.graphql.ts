@@ -3,7 +3,8 @@ import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
-import { isUuid, requireInstanceOwner, requireSession } from "../permissions.ts";
+import { requireInstanceOwner, requireSession } from "../permissions.ts";
+import { isUuid } from "../uuid.ts";
 import { parseName } from "./account-row.ts";
 import { createServiceToken, deleteServiceToken, listServiceTokens, type ServiceTokenRow } from "./service-tokens.ts";
 

@@ -1,8 +1,8 @@
 /** API keys as rows of table `api_keys`. The key itself is sealed under the project's data key, bound to the row's id. */
 import type { ApiKeyRole } from "../client/config-snapshot.ts";
 import type { Queryable } from "../database.ts";
-import { isUuid } from "../permissions.ts";
 import type { DataKey } from "../secrets/vault.ts";
+import { isUuid } from "../uuid.ts";
 import type { ApiKeyKind } from "./issue.ts";
 
 export interface ApiKeyRow {

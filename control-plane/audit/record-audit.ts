@@ -1,7 +1,7 @@
 /** Who did what, written in the transaction of the deed. */
 import { isIP } from "node:net";
-import type { GraphqlContext } from "../context.ts";
 import type { Queryable } from "../database.ts";
+import type { Viewer } from "../viewer.ts";
 
 export interface AuditEntry {
   /** What was done: `project.create`, `member.remove`. */
@@ -17,7 +17,7 @@ export interface AuditEntry {
 /** The organization of a project is looked up when it is not given. */
 export async function recordAudit(
   tx: Queryable,
-  context: Pick<GraphqlContext, "viewer" | "clientAddress">,
+  context: { readonly viewer: Viewer | null; readonly clientAddress: string },
   entry: AuditEntry,
 ): Promise<void> {
   const { viewer, clientAddress } = context;

@@ -1,6 +1,6 @@
 /** How a cluster answers and how full it is: looked up when the owner of the installation asks, and kept for a while. */
 import { LRUCache } from "lru-cache";
-import type { Services } from "../context.ts";
+import type { ClusterConnections } from "./cluster-connections.ts";
 
 export interface ClusterStatus {
   /** Why it cannot be asked; null when it answers. */
@@ -26,7 +26,13 @@ const ANSWER_WITHIN_MS = 5_000;
 export type ClusterStatusReader = (clusterId: string) => Promise<ClusterStatus>;
 
 /** Those who ask while it is looked up wait for the same answer. Never throws: what does not answer is a status too. */
-export function createClusterStatusReader(parts: Pick<Services, "clusters" | "now">): ClusterStatusReader {
+interface StatusParts {
+  readonly clusters: ClusterConnections;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export function createClusterStatusReader(parts: StatusParts): ClusterStatusReader {
   const kept = new LRUCache<string, Promise<ClusterStatus>>({ max: MAX_KEPT, ttl: KEEP_MS });
   return (clusterId) => {
     const known = kept.get(clusterId);
@@ -37,10 +43,7 @@ export function createClusterStatusReader(parts: Pick<Services, "clusters" | "no
   };
 }
 
-async function readStatus(
-  { clusters, now }: Pick<Services, "clusters" | "now">,
-  clusterId: string,
-): Promise<ClusterStatus> {
+async function readStatus({ clusters, now }: StatusParts, clusterId: string): Promise<ClusterStatus> {
   const checkedAt = new Date(now());
   const startedAt = performance.now();
   try {

@@ -5,8 +5,9 @@ import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, InvalidInput, NotFound } from "../errors.ts";
-import { isUuid, requireInstanceOwner } from "../permissions.ts";
+import { requireInstanceOwner } from "../permissions.ts";
 import { listLeftovers } from "../provisioning/shared/leftovers.ts";
+import { isUuid } from "../uuid.ts";
 import { bootstrapCluster } from "./bootstrap.ts";
 import { type ClusterAddress, connectAsAdmin } from "./cluster-connections.ts";
 import {

@@ -1,12 +1,15 @@
 /** Health and usage of projects, looked up when somebody asks, and kept for a few seconds however many ask. */
 import { LRUCache } from "lru-cache";
 import { listApiKeys, openApiKey } from "../api-keys/api-key-table.ts";
+import type { ClusterConnections } from "../clusters/cluster-connections.ts";
 import { projectDatabaseName } from "../clusters/names.ts";
 import { createConcurrencyLimit, createLimitByKey } from "../concurrency-limit.ts";
-import type { Services } from "../context.ts";
+import type { Database } from "../database.ts";
 import { UserError } from "../errors.ts";
 import type { ProjectRow } from "../projects/project-row.ts";
 import { findAuthenticatorLogin } from "../projects/running-project.ts";
+import type { PublicUrls } from "../public-urls.ts";
+import type { Vault } from "../secrets/vault.ts";
 import { checkDatabase, type DatabaseHealth } from "./check-database.ts";
 import { probeServices, type ServiceHealth } from "./probe-services.ts";
 
@@ -40,7 +43,14 @@ export interface HealthChecks {
   usage(project: ProjectRow): Promise<ProjectUsage | null>;
 }
 
-type Parts = Pick<Services, "database" | "vault" | "clusters" | "publicUrls" | "now">;
+interface Parts {
+  readonly database: Database;
+  readonly vault: Vault;
+  readonly clusters: ClusterConnections;
+  readonly publicUrls: PublicUrls;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
 
 const KEEP_MS = 5_000;
 const MAX_KEPT = 1_000;

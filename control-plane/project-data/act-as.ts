@@ -2,12 +2,12 @@
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";
 import { InvalidInput, NotFound } from "../errors.ts";
-import { isUuid } from "../permissions.ts";
 import { findUserDetails } from "../project-users/user-details.ts";
 import { findProjectUser } from "../project-users/user-table.ts";
 import { withProjectUsers } from "../project-users/users-session.ts";
 import type { SqlRole } from "../sql-editor/run-sql.ts";
 import { SqlRoleEnum } from "../sql-editor/sql-role.ts";
+import { isUuid } from "../uuid.ts";
 
 export interface Identity {
   readonly role: SqlRole;

@@ -3,8 +3,9 @@ import { parseEmail } from "../accounts/account-row.ts";
 import { builder } from "../builder.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, InvalidInput, NotFound } from "../errors.ts";
-import { isUuid, requireProject } from "../permissions.ts";
+import { requireProject } from "../permissions.ts";
 import { ProjectType } from "../projects/project.graphql.ts";
+import { isUuid } from "../uuid.ts";
 import { change, found, ProjectUserType, parsePassword, userId } from "./project-users.graphql.ts";
 import {
   deleteUserFactor,

@@ -7,7 +7,7 @@
 import type pg from "pg";
 import { keysetSql, type Page } from "../connections.ts";
 import { containsPattern } from "../database.ts";
-import { isUuid } from "../permissions.ts";
+import { isUuid } from "../uuid.ts";
 
 export interface ProjectUser {
   readonly id: string;

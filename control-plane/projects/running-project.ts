@@ -1,8 +1,10 @@
 /** What a feature needs to work in the database of a project that runs. */
 import type { AuthenticatorSession } from "../clusters/authenticator-session.ts";
+import type { ClusterConnections } from "../clusters/cluster-connections.ts";
 import { setAuthenticatorPassword } from "../clusters/project-roles.ts";
-import type { GraphqlContext } from "../context.ts";
+import type { Database } from "../database.ts";
 import { Conflict } from "../errors.ts";
+import type { Vault } from "../secrets/vault.ts";
 import type { ProjectRow } from "./project-row.ts";
 
 /** The cluster of a project that is ACTIVE. @throws {Conflict} when it is paused, failed or not there yet. */
@@ -16,7 +18,7 @@ export function runningOn({ state, clusterId }: Pick<ProjectRow, "state" | "clus
  * stored one is set again, which lets the services back in as well. @throws {Conflict} as {@link runningOn}.
  */
 export async function findAuthenticatorLogin(
-  context: Pick<GraphqlContext, "database" | "vault" | "clusters">,
+  context: { readonly database: Database; readonly vault: Vault; readonly clusters: ClusterConnections },
   project: Pick<ProjectRow, "ref" | "state" | "clusterId">,
 ): Promise<Omit<AuthenticatorSession, "role" | "searchPath">> {
   const clusterId = runningOn(project);

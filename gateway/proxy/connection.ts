@@ -4,8 +4,8 @@ import { connect as connectTls } from "node:tls";
 import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
 import type { UpstreamFailure, UpstreamJob } from "./job.ts";
 import { type Origin, readMemory } from "./origin.ts";
-import type { ConnectionShare } from "./pool.ts";
 import { ProtocolViolation, ResponseParser } from "./response-parser.ts";
+import type { ConnectionShare } from "./share.ts";
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
@@ -35,7 +35,7 @@ const EMPTY = Buffer.alloc(0);
 
 export class UpstreamConnection {
   /** Whose requests it carries at the moment. */
-  share: ConnectionShare | null = null;
+  share: ConnectionShare<UpstreamConnection> | null = null;
   /** Points of performance.now(): when a free connection is closed, when what is under way has taken too long, */
   freeUntilMs = 0;
   deadlineMs = Number.POSITIVE_INFINITY;

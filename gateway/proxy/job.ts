@@ -1,6 +1,5 @@
 /** One request to an upstream and who waits for its response. */
 import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
-import type { UpstreamConnection } from "./connection.ts";
 import type { UpstreamHead } from "./response-parser.ts";
 
 export type UpstreamFailure =
@@ -16,6 +15,14 @@ export type UpstreamFailure =
   /** The response broke the protocol. */
   | "protocol";
 
+/** What carries a job, as far as whoever works on the job may use it. */
+export interface JobCarrier {
+  /** Nobody waits for the response any more. */
+  cancel(job: UpstreamJob): void;
+  /** There is room again for more of the response. */
+  resume(job: UpstreamJob): void;
+}
+
 export interface UpstreamJob {
   /** Whose request it is: connections and places in the queue are shared out between these. */
   readonly project: string;
@@ -30,7 +37,7 @@ export interface UpstreamJob {
   readonly idleMs: number;
 
   /** Where the pool has put the job; null while it waits. This and the next three are the pool's own notes. */
-  connection: UpstreamConnection | null;
+  connection: JobCarrier | null;
   /** Until when it waits for a connection. */
   waitUntilMs: number;
   /** It had its second try. */

@@ -10,7 +10,7 @@
  */
 import type { UpstreamConnection } from "./connection.ts";
 import type { UpstreamJob } from "./job.ts";
-import type { ConnectionShare } from "./pool.ts";
+import type { ConnectionShare } from "./share.ts";
 
 export interface PipeliningOptions {
   /** Most requests under way on one connection. */
@@ -66,7 +66,7 @@ export class Pipelining {
   }
 
   /** Puts the job behind others of its project. @returns False when it should have another connection. */
-  append(share: ConnectionShare, job: UpstreamJob, depth: number, nowMs: number): boolean {
+  append(share: ConnectionShare<UpstreamConnection>, job: UpstreamJob, depth: number, nowMs: number): boolean {
     if (share.held < this.#options.connections) return false;
     let shortest: UpstreamConnection | null = null;
     for (const connection of share.open) {
@@ -80,7 +80,12 @@ export class Pipelining {
   }
 
   /** Starts a pipeline on a connection that is free. */
-  open(share: ConnectionShare, connection: UpstreamConnection, job: UpstreamJob, nowMs: number): void {
+  open(
+    share: ConnectionShare<UpstreamConnection>,
+    connection: UpstreamConnection,
+    job: UpstreamJob,
+    nowMs: number,
+  ): void {
     share.open.push(connection);
     connection.pipelined = false;
     this.#send(connection, job, nowMs);

@@ -4,6 +4,7 @@ import { FairQueue } from "./fair-queue.ts";
 import { isRepeatable, type UpstreamJob } from "./job.ts";
 import type { Origin } from "./origin.ts";
 import { Pipelining, type PipeliningOptions } from "./pipelining.ts";
+import type { ConnectionShare } from "./share.ts";
 
 export interface PoolLimits extends ConnectionTimeouts {
   readonly maxConnections: number;
@@ -14,15 +15,6 @@ export interface PoolLimits extends ConnectionTimeouts {
   readonly maxWaitMs: number;
   /** Null: one request at a time on a connection, always. */
   readonly pipelining: PipeliningOptions | null;
-}
-
-/** One project's share of a pool's connections. */
-export interface ConnectionShare {
-  readonly key: string;
-  /** How many connections carry its requests now. */
-  held: number;
-  /** Those of them on which more GETs may follow. */
-  readonly open: UpstreamConnection[];
 }
 
 /** This fraction of all connections is kept for projects that hold few; */
@@ -41,7 +33,7 @@ export class UpstreamPool implements ConnectionOwner {
   readonly #connections = new Set<UpstreamConnection>();
   /** Last in, first out: the busiest connections stay warm, the others come of age and close. */
   readonly #free: UpstreamConnection[] = [];
-  readonly #shares = new Map<string, ConnectionShare>();
+  readonly #shares = new Map<string, ConnectionShare<UpstreamConnection>>();
   readonly #waiting: FairQueue<UpstreamJob>;
   readonly #reserveFrom: number;
   readonly #few: number;
@@ -159,7 +151,7 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   /** Some projects whose requests are slow must not take every connection from all the others. */
-  #mayHoldMore(share: ConnectionShare | undefined): boolean {
+  #mayHoldMore(share: ConnectionShare<UpstreamConnection> | undefined): boolean {
     if (share === undefined) return true;
     if (share.held >= this.#limits.maxConnectionsPerProject) return false;
     return share.held < this.#few || this.size - this.#free.length < this.#reserveFrom;
@@ -178,7 +170,7 @@ export class UpstreamPool implements ConnectionOwner {
     }
   }
 
-  #shareOf(key: string): ConnectionShare {
+  #shareOf(key: string): ConnectionShare<UpstreamConnection> {
     let share = this.#shares.get(key);
     if (!share) {
       share = { key, held: 0, open: [] };

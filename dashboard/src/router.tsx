@@ -121,6 +121,21 @@ const sqlEditor = createRoute({
   component: page(() => import("./sql/sql-page.tsx"), "SqlPage"),
 });
 
+const tables = createRoute({
+  getParentRoute: () => project,
+  path: "/tables",
+  validateSearch: texts("schema"),
+  staticData: { width: "full" },
+  component: page(() => import("./tables/tables-page.tsx"), "TablesPage"),
+});
+const table = createRoute({
+  getParentRoute: () => project,
+  path: "/tables/$schema/$table",
+  validateSearch: texts("filter", "sort", "after", "before", "as", "view"),
+  staticData: { width: "full" },
+  component: page(() => import("./tables/tables-page.tsx"), "TablesPage"),
+});
+
 const groupPages = () => import("./settings/group-pages.tsx");
 const auditSearch = texts("actor", "action", "since", "after", "before");
 const settings = [
@@ -279,7 +294,7 @@ const routeTree = root.addChildren([
     start,
     studio,
     plain.addChildren([projects]),
-    project.addChildren([home, users, user, sqlEditor, ...settings]),
+    project.addChildren([home, users, user, sqlEditor, tables, table, ...settings]),
     account.addChildren(accountPages),
     organization.addChildren(organizationPages),
     instance.addChildren(instancePages),

@@ -47,6 +47,7 @@ export function ProjectLayout() {
   const go = (to: NonNullable<LinkProps["to"]>) => () => void navigate({ to, params: { ref } as never });
   useShortcuts({
     goHome: go("/projects/$ref"),
+    goTables: go("/projects/$ref/tables"),
     goSql: go("/projects/$ref/sql"),
     goUsers: go("/projects/$ref/users"),
     goSettings: go("/projects/$ref/settings/general"),

@@ -18,6 +18,7 @@ import {
   ShieldCheck,
   Signature,
   SquareTerminal,
+  Table2,
   UserRound,
   Users,
   Waypoints,
@@ -48,6 +49,7 @@ export const PROJECT_PAGES: readonly RailGroup[] = [
   {
     items: [
       { label: "Home", icon: House, to: "/projects/$ref", isExact: true },
+      { label: "Tables", icon: Table2, to: "/projects/$ref/tables", least: "DEVELOPER" },
       { label: "SQL", icon: SquareTerminal, to: "/projects/$ref/sql", least: "DEVELOPER" },
       { label: "Users", icon: Users, to: "/projects/$ref/users", least: "DEVELOPER" },
     ],

@@ -20,6 +20,7 @@ beforeAll(async () => {
     create table secret (id int primary key); alter table secret enable row level security; insert into secret values (1), (2);
     grant select on secret to anon;
     create table edited (id int primary key, name text, state text); insert into edited values (1, 'one', 'x'), (2, 'two', null), (3, 'three', 'y');
+    create table policed (id int primary key); insert into policed values (1), (2), (3); grant select on policed to anon, authenticated;
     create table disputed (id int primary key, name text); insert into disputed values (1, 'one');
   `);
 });
@@ -155,6 +156,20 @@ describe.concurrent("tables", () => {
     await page.getByText("Structure", { exact: true }).click();
     await page.getByRole("heading", { name: "Columns" }).waitFor();
     await look(page, "tables-structure");
+    opened.check();
+  });
+
+  test("a draft of a policy is tried and rolled back, then created", async () => {
+    await using opened = await world.open(`/projects/${ref}/tables/public/policed?view=policies`);
+    const { page } = opened;
+    await button(page, "New policy").click();
+    await page.getByRole("dialog").getByText(`create policy "Everybody may read"`).waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Try and roll back" }).click();
+    await page.getByText("Of 3 rows (counted to 1,000) anon sees 3, the user 3.").waitFor();
+    expect(await sql("select count(*) from pg_policy where polrelid = 'policed'::regclass")).toEqual([["0"]]);
+    await look(page, "tables-policy");
+    await page.getByRole("dialog").getByRole("button", { name: "Create policy" }).click();
+    await page.getByRole("table", { name: "Policies" }).getByText("Everybody may read").waitFor();
     opened.check();
   });
 });

@@ -1,22 +1,26 @@
 /** What a table is made of: columns, constraints, indexes, triggers; and its policies. */
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { Section } from "../shell/page.tsx";
+import { Button } from "../ui/button.tsx";
 import { DataList } from "../ui/data-list.tsx";
 import { visible } from "../ui/format.ts";
 import { Badge, Banner, EmptyState } from "../ui/state.tsx";
+import { NewPolicyDialog } from "./new-policy-dialog.tsx";
 import type { ShownRelation } from "./table-view.tsx";
 import styles from "./tables.module.css";
 
 export function Structure({
   relation,
   view,
+  onChanged,
 }: {
   readonly relation: ShownRelation;
   readonly view: "structure" | "policies";
+  readonly onChanged: () => void;
 }) {
   return (
     <div className={`${styles.body} ${styles.padded}`}>
-      {view === "policies" ? <Policies relation={relation} /> : <Parts relation={relation} />}
+      {view === "policies" ? <Policies relation={relation} onChanged={onChanged} /> : <Parts relation={relation} />}
     </div>
   );
 }
@@ -83,9 +87,24 @@ function Definitions({
   );
 }
 
-function Policies({ relation }: { readonly relation: ShownRelation }) {
+function Policies({ relation, onChanged }: { readonly relation: ShownRelation; readonly onChanged: () => void }) {
+  const [isCreating, setCreating] = useState(false);
   return (
     <>
+      <div className={styles.foot}>
+        <Button onPress={() => setCreating(true)}>New policy</Button>
+      </div>
+      {isCreating ? (
+        <NewPolicyDialog
+          schema={relation.schema}
+          table={relation.name}
+          onClose={() => setCreating(false)}
+          onCreated={() => {
+            setCreating(false);
+            onChanged();
+          }}
+        />
+      ) : null}
       {relation.rls ? null : (
         <Banner tone="warning">
           Row-level security is off: whoever has rights on the table sees and changes all rows, and policies do nothing.

@@ -88,7 +88,7 @@ export function TableView({ schema, table }: { readonly schema: string; readonly
       {view === "data" ? (
         <Rows relation={relation} search={search} go={go} />
       ) : (
-        <Structure relation={relation} view={view} />
+        <Structure relation={relation} view={view} onChanged={refetch} />
       )}
     </>
   );

@@ -99,7 +99,7 @@ for (const major of [15, 17, 18] as const) {
           power: false,
           rolinherit: false,
           rolcanlogin: true,
-          rolconnlimit: 50,
+          rolconnlimit: 30,
         },
         { rolname: `project_${ref}_user`, power: false, rolinherit: true, rolcanlogin: true, rolconnlimit: 20 },
       ]);

@@ -174,12 +174,12 @@ export async function projectLeftovers(client: pg.ClientBase, ref: string): Prom
   const { rows } = await client.query<{ leftover: string }>(
     `/* projectLeftovers */
      select 'database ' || datname as leftover from pg_database where datname = $1
-     union all select 'role ' || rolname from pg_roles where rolname = any ($2)
+     union all select 'role ' || rolname from pg_roles where starts_with(rolname, $3)
      union all select 'slot ' || slot_name from pg_replication_slots where database = $1
      union all select 'session ' || usename || '/' || datname from pg_stat_activity
        where datname = $1 or usename = any ($2)
      order by 1`,
-    [projectDatabaseName(ref), [projectUserName(ref), projectAuthenticatorName(ref)]],
+    [projectDatabaseName(ref), [projectUserName(ref), projectAuthenticatorName(ref)], `${projectDatabaseName(ref)}_`],
   );
   return rows.map(({ leftover }) => leftover);
 }

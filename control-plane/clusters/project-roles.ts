@@ -1,4 +1,5 @@
 /** The two login roles of a shared project. */
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 import type { ClusterRoles } from "./bootstrap.ts";
 import { withoutHolders } from "./locks.ts";
@@ -88,39 +89,60 @@ async function setPassword(client: pg.ClientBase, ref: string, role: string, pas
 }
 
 /** How often another tenant may get in between with a grant to the role before the drop gives up. */
-const DROP_ATTEMPTS = 5;
+const DROP_ATTEMPTS = 20;
+/** From then on it is no accident: the sessions of the database that goes on referring to the role are ended. */
+const PATIENT_ATTEMPTS = 2;
 const DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
 const LOCK_NOT_AVAILABLE = "55P03";
 
 /**
  * Drops both logins and whatever refers to them anywhere in the cluster: any tenant can write `grant select on mine to
- * project_<ref>_user` in his own database, and PostgreSQL then refuses to drop the role. After dropProjectDatabase;
- * idempotent. @param connect as superuser with the pinned options: it enters databases of other tenants.
+ * project_<ref>_user` in his own database, and PostgreSQL then refuses to drop the role. So the role takes a name that
+ * nobody has written down, and who finds it out and goes on loses his sessions. After dropProjectDatabase; idempotent.
+ * @param connect as superuser with the pinned options: it enters databases of other tenants.
  */
 export async function dropProjectRoles(client: pg.ClientBase, connect: ConnectToDatabase, ref: string): Promise<void> {
-  for (const role of [projectUserName(ref), projectAuthenticatorName(ref)]) {
-    await client.query(`/* dropProjectRoles */ do $do$ begin
-      if exists (select from pg_roles where rolname = '${role}' and rolcanlogin) then alter role ${role} nologin; end if;
-    end $do$`);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await withoutHolders(
-          client,
-          { catalog: "pg_authid", name: role },
-          `/* dropProjectRoles */ drop role if exists ${role}`,
-        );
-        break;
-      } catch (error) {
-        const dependent = error instanceof pg.DatabaseError && error.code === DEPENDENT_OBJECTS_STILL_EXIST;
-        if (!dependent || attempt === DROP_ATTEMPTS) throw error;
-        await dropReferences(client, connect, role);
-      }
+  for (const name of [projectUserName(ref), projectAuthenticatorName(ref)]) {
+    const renamed = `${name}_gone_${randomBytes(4).toString("hex")}`;
+    await alterLogins(
+      client,
+      ref,
+      `/* dropProjectRoles */ do $do$ begin
+        if exists (select from pg_roles where rolname = '${name}') then
+          alter role ${name} nologin;
+          alter role ${name} rename to ${renamed};
+        end if;
+      end $do$`,
+    );
+    const { rows } = await client.query<{ role: string }>(
+      "/* findRenamedRoles */ select rolname as role from pg_roles where starts_with(rolname, $1)",
+      [`${name}_gone_`],
+    );
+    for (const { role } of rows) await dropRole(client, connect, role);
+  }
+}
+
+async function dropRole(client: pg.ClientBase, connect: ConnectToDatabase, role: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const statement = `/* dropRole */ drop role if exists ${role}`;
+      await withoutHolders(client, { catalog: "pg_authid", name: role }, statement);
+      return;
+    } catch (error) {
+      const dependent = error instanceof pg.DatabaseError && error.code === DEPENDENT_OBJECTS_STILL_EXIST;
+      if (!dependent || attempt === DROP_ATTEMPTS) throw error;
+      await dropReferences(client, connect, role, attempt > PATIENT_ATTEMPTS);
     }
   }
 }
 
 /** DROP OWNED takes away the role's grants, policies and default privileges in a database, and those on shared objects. */
-async function dropReferences(client: pg.ClientBase, connect: ConnectToDatabase, role: string): Promise<void> {
+async function dropReferences(
+  client: pg.ClientBase,
+  connect: ConnectToDatabase,
+  role: string,
+  endsSessions: boolean,
+): Promise<void> {
   const { rows } = await client.query<{ database: string }>(
     `/* dropReferences */ select distinct d.datname as database
      from pg_shdepend s join pg_database d on d.datname = current_database() or d.oid = s.dbid
@@ -131,6 +153,7 @@ async function dropReferences(client: pg.ClientBase, connect: ConnectToDatabase,
     const session = await connect(database);
     try {
       await session.query("/* dropReferences */ set lock_timeout = '2s'");
+      if (endsSessions) await terminateOnce(client, database);
       await session.query(`/* dropReferences */ drop owned by ${role} cascade`);
     } catch (error) {
       if (!(error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE)) throw error;

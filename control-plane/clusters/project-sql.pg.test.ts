@@ -61,6 +61,18 @@ for (const major of [15, 17, 18] as const) {
       await user.query("drop policy mine on storage.objects");
     });
 
+    test("who drops all that postgres owns spoils his own project alone, and its next migration mends it", async () => {
+      const before = await describeCatalogue(admin);
+      await user.query("begin; set local role postgres; drop owned by postgres cascade; commit");
+      await migrateProjectDatabase(admin, null, roles);
+      await grantProject(admin, REF, roles);
+      const after = (await describeCatalogue(admin)).split("\n");
+      const missing = before.split("\n").filter((line) => !after.includes(line));
+      expect(missing.filter((line) => !/extension|uuid|pgcrypto|default privileges/.test(line))).toEqual([]);
+      await user.query("create table public.again (id int)");
+      await user.query("drop table public.again");
+    });
+
     test("the user is himself, in his own database", async () => {
       const { rows } = await user.query("select current_database(), current_user");
       expect(rows).toEqual([{ current_database: DATABASE, current_user: `${DATABASE}_user` }]);

@@ -10,9 +10,12 @@ create schema if not exists supabase_functions;
 -- Ours: what every project needs and Supabase has no place for. Owned by the superuser, nobody else creates in it.
 create schema if not exists supalove;
 
+-- A tenant may have dropped it, by `drop owned by postgres` for one; the next migration mends what is ours.
+create schema if not exists public;
 -- The project's user inherits the group, so both may create in public, drop it and make it anew.
 alter schema public owner to :"postgres_group";
 revoke create on schema public from public;
+grant usage on schema public to public;
 grant usage on schema public to anon, authenticated, service_role;
 grant usage on schema extensions, auth, storage, realtime, graphql_public, supabase_functions, supalove to :"postgres_group", anon, authenticated, service_role;
 

@@ -170,6 +170,7 @@ describe.concurrent("tables", () => {
     await look(page, "tables-policy");
     await page.getByRole("dialog").getByRole("button", { name: "Create policy" }).click();
     await page.getByRole("table", { name: "Policies" }).getByText("Everybody may read").waitFor();
+    expect(await sql("select relrowsecurity from pg_class where relname = 'policed'")).toEqual([[true]]);
     opened.check();
   });
 });

@@ -8,7 +8,14 @@ import { Dialog } from "../ui/dialog.tsx";
 import { Select, TextField } from "../ui/field.tsx";
 import { CodeView } from "../ui/parts.tsx";
 import { InlineError } from "../ui/state.tsx";
-import { createPolicySql, type NewPolicy, POLICY_TEMPLATES, type PolicyTemplate, tryPolicySql } from "./policy-sql.ts";
+import {
+  createPolicySql,
+  enableRlsSql,
+  type NewPolicy,
+  POLICY_TEMPLATES,
+  type PolicyTemplate,
+  tryPolicySql,
+} from "./policy-sql.ts";
 
 const COMMANDS = ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"] as const;
 const LIMITS = { role: "USER", readOnly: false, maxRows: 10, maxBytes: 10_000, timeoutMs: 10_000 } as const;
@@ -16,11 +23,14 @@ const LIMITS = { role: "USER", readOnly: false, maxRows: 10, maxBytes: 10_000, t
 export function NewPolicyDialog({
   schema,
   table,
+  rls,
   onClose,
   onCreated,
 }: {
   readonly schema: string;
   readonly table: string;
+  /** Whether row-level security is on; otherwise the policy comes with it. */
+  readonly rls: boolean;
   readonly onClose: () => void;
   readonly onCreated: () => void;
 }) {
@@ -35,7 +45,7 @@ export function NewPolicyDialog({
   const [userId, setUserId] = useState("00000000-0000-0000-0000-000000000000");
   const [tried, setTried] = useState<{ readonly sql: string; readonly outcome: Outcome<RunSqlMutation> } | null>(null);
   const runSql = useMutation(RunSqlDocument);
-  const sql = createPolicySql(policy);
+  const sql = rls ? createPolicySql(policy) : `${createPolicySql(policy)}\n${enableRlsSql(policy)}`;
   const trial = tryPolicySql(policy, userId);
   const set = (change: Partial<NewPolicy>) => setPolicy({ ...policy, ...change });
   const create = async () => {

@@ -59,12 +59,17 @@ export function createPolicySql(policy: NewPolicy): string {
   for ${command.toLowerCase()} to ${roleList(policy.roles)}${using}${hasCheck ? `\n  with check (${policy.check.trim()})` : ""};`;
 }
 
+/** A policy does nothing while row-level security is off. */
+export function enableRlsSql(policy: NewPolicy): string {
+  return `alter table ${name(policy.schema)}.${name(policy.table)} enable row level security;`;
+}
+
 /** Counts, up to 1,000 each: all rows, those of anon, and those of a user. To be run as a dry run. */
 export function tryPolicySql(policy: NewPolicy, userId: string): string {
   const count = `select count(*) from (select from ${name(policy.schema)}.${name(policy.table)} limit 1000) t`;
   const claims = JSON.stringify({ sub: userId, role: "authenticated" }).replaceAll("'", "''");
   return `${createPolicySql(policy)}
-alter table ${name(policy.schema)}.${name(policy.table)} enable row level security;
+${enableRlsSql(policy)}
 ${count};
 set local role anon;
 ${count};

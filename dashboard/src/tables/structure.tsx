@@ -98,6 +98,7 @@ function Policies({ relation, onChanged }: { readonly relation: ShownRelation; r
         <NewPolicyDialog
           schema={relation.schema}
           table={relation.name}
+          rls={relation.rls}
           onClose={() => setCreating(false)}
           onCreated={() => {
             setCreating(false);

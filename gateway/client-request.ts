@@ -1,8 +1,8 @@
 /** One request copied out of uWebSockets' HttpRequest, which lives only as long as the handler's first turn. */
 import type { HttpRequest } from "../data-plane/http/uws.ts";
+import { encodeNonAscii } from "./admission/route.ts";
 import type { GatewayErrorCode } from "./errors.ts";
 import { connectionOptions, isReserved, REQUEST_HEADERS } from "./headers.ts";
-import { encodeNonAscii } from "./route.ts";
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 

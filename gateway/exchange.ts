@@ -3,11 +3,11 @@ import type { ProjectRef, ServiceName } from "../control-plane/client/config-sna
 import { headerList } from "../data-plane/http/header-list.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ResponseChannel } from "../data-plane/http/response-channel.ts";
+import type { ProjectUsage } from "./admission/limits.ts";
 import type { ClientRequest } from "./client-request.ts";
 import { type CorsPolicy, OPEN_CORS } from "./cors.ts";
 import { type GatewayErrorCode, renderError } from "./errors.ts";
 import type { Forwarded } from "./forwarded.ts";
-import type { ProjectUsage } from "./limits.ts";
 
 /** How much of a refused request's body is taken in, so that the client reads the refusal instead of a reset. */
 const LINGER_BYTES = 16 * 1024 * 1024;

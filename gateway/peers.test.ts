@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { Tenants } from "./admission/tenants.ts";
 import { mergeMetrics, type Peer, type Peers, peerFor } from "./peers.ts";
 import { snapshot } from "./snapshot.fixture.ts";
-import { Tenants } from "./tenants.ts";
 
 test("a project's requests go to its process; its REST is served where it comes in as long as it is busy", () => {
   const owner: Peer = { origin: "http://127.0.0.1:1", untilThere: async () => null };

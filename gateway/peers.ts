@@ -3,8 +3,8 @@
  * its pools, schema cache, sign-in limits and sockets are there, and whoever else gets a request for it hands it over.
  */
 import type { ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
-import type { Tenant } from "./tenants.ts";
-import type { Upstream } from "./upstream.ts";
+import type { Tenant } from "./admission/tenants.ts";
+import type { Upstream } from "./upstreams/upstream.ts";
 
 export interface Peer {
   /** Where its services take requests (http-host.ts); null while the process is being replaced. */

@@ -9,7 +9,7 @@
  * likes with its origin.
  */
 import { checkedHeaderList, type HeaderList } from "../data-plane/http/header-list.ts";
-import type { AdmittedRequest } from "./admitted.ts";
+import type { AdmittedRequest } from "./admission/admitted.ts";
 
 /**
  * - `dropped`: never reaches the client.

@@ -10,25 +10,25 @@ import { DEFAULT_TAKE_TIMEOUT_MS } from "../data-plane/http/response-channel.ts"
 import type { HttpRequest, HttpResponse } from "../data-plane/http/uws.ts";
 import type { LocalServices } from "../data-plane/local-services.ts";
 import { type AccessLog, createAccessLog } from "./access-log.ts";
+import { createPasses, type Passes } from "./admission/passes.ts";
+import { type Tenant, Tenants } from "./admission/tenants.ts";
 import { ClientRequest } from "./client-request.ts";
 import type { GatewayConfigs } from "./configs.ts";
 import { Deadlines } from "./deadlines.ts";
 import { createGatewayEndpoint } from "./endpoints.ts";
 import { Exchange, openChannel } from "./exchange.ts";
 import { addressText, readForwarded } from "./forwarded.ts";
-import { createHttpUpstreams } from "./http-upstream.ts";
 import { type Generation, Listener } from "./listener.ts";
-import { createLocalUpstream } from "./local-upstream.ts";
 import type { Logger } from "./logger.ts";
 import { createGatewayMetrics, type GatewayMetrics } from "./metrics.ts";
-import { createPasses, type Passes } from "./passes.ts";
 import { handOverTo, type Peers, peerFor } from "./peers.ts";
 import { UpstreamClient } from "./proxy/client.ts";
 import type { PoolLimits } from "./proxy/pool.ts";
 import { createRequestIds } from "./request-id.ts";
-import { type Tenant, Tenants } from "./tenants.ts";
 import type { TlsOptions } from "./tls.ts";
-import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstream.ts";
+import { createHttpUpstreams } from "./upstreams/http-upstream.ts";
+import { createLocalUpstream } from "./upstreams/local-upstream.ts";
+import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstreams/upstream.ts";
 import { SocketProxy } from "./websocket/socket-proxy.ts";
 
 export interface GatewayOptions {

@@ -1,8 +1,8 @@
 /** What the gateway knows of every open WebSocket, whoever serves it. */
 import type { ApiKeyEntry } from "../../control-plane/client/config-snapshot.ts";
 import type { WebSocket } from "../../data-plane/http/uws.ts";
+import type { Tenant } from "../admission/tenants.ts";
 import type { Generation } from "../listener.ts";
-import type { Tenant } from "../tenants.ts";
 
 /** A socket and what the gateway admitted it by. */
 export interface Admission {

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import type { ServiceRequest } from "../../data-plane/service.ts";
 import { ANON_JWT, keyEntry, PUBLISHABLE, REF, SECRET, SERVICE_JWT, snapshot } from "../../gateway/snapshot.fixture.ts";
-import { DEFAULT_TIMEOUTS } from "../../gateway/upstream.ts";
+import { DEFAULT_TIMEOUTS } from "../../gateway/upstreams/upstream.ts";
 import { echo, localServices, MemoryConfigs, type RunningGateway, rawExchange, startGateway } from "./support.ts";
 
 const running: RunningGateway[] = [];

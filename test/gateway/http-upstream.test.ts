@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { DEFAULT_POOL_LIMITS } from "../../gateway/proxy/client.ts";
 import { ANON_JWT, REF, SECRET, snapshot } from "../../gateway/snapshot.fixture.ts";
-import { DEFAULT_TIMEOUTS } from "../../gateway/upstream.ts";
+import { DEFAULT_TIMEOUTS } from "../../gateway/upstreams/upstream.ts";
 import { OK, type RawUpstream, startRawUpstream } from "./raw-upstream.ts";
 import { MemoryConfigs, type RunningGateway, rawExchange, startGateway } from "./support.ts";
 

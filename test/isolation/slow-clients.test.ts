@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { ServiceRequest } from "../../data-plane/service.ts";
 import type { GatewayOptions } from "../../gateway/server.ts";
 import { ANON_JWT, REF, snapshot } from "../../gateway/snapshot.fixture.ts";
-import { DEFAULT_TIMEOUTS } from "../../gateway/upstream.ts";
+import { DEFAULT_TIMEOUTS } from "../../gateway/upstreams/upstream.ts";
 import { echo, localServices, startGateway } from "../gateway/support.ts";
 import { slowPost, trickleBodies } from "./attacks/slow-clients.ts";
 

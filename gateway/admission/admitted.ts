@@ -1,7 +1,7 @@
 /** A request that may go to its service, with everything that was found out while it was judged. */
-import type { ApiKeyEntry } from "../control-plane/client/config-snapshot.ts";
+import type { ApiKeyEntry } from "../../control-plane/client/config-snapshot.ts";
+import type { Exchange } from "../exchange.ts";
 import type { Credentials } from "./api-key.ts";
-import type { Exchange } from "./exchange.ts";
 import type { ProxyRoute } from "./route.ts";
 import type { Tenant } from "./tenants.ts";
 

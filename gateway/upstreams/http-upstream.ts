@@ -1,16 +1,16 @@
 /** Services behind a socket: our own in another process, or a dedicated project's containers. */
 
-import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
-import { forbidsBody, type ResponseHead } from "../data-plane/http/response-channel.ts";
-import { BodyStalled, BodyTooLarge } from "../data-plane/service.ts";
-import type { AdmittedRequest } from "./admitted.ts";
-import type { GatewayErrorCode } from "./errors.ts";
-import type { Exchange } from "./exchange.ts";
-import type { Logger } from "./logger.ts";
-import type { UpstreamClient } from "./proxy/client.ts";
-import type { JobCarrier, UpstreamFailure, UpstreamJob } from "./proxy/job.ts";
-import type { UpstreamHead } from "./proxy/response-parser.ts";
-import { clientHeaders } from "./response-headers.ts";
+import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
+import { forbidsBody, type ResponseHead } from "../../data-plane/http/response-channel.ts";
+import { BodyStalled, BodyTooLarge } from "../../data-plane/service.ts";
+import type { AdmittedRequest } from "../admission/admitted.ts";
+import type { GatewayErrorCode } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Logger } from "../logger.ts";
+import type { UpstreamClient } from "../proxy/client.ts";
+import type { JobCarrier, UpstreamFailure, UpstreamJob } from "../proxy/job.ts";
+import type { UpstreamHead } from "../proxy/response-parser.ts";
+import { clientHeaders } from "../response-headers.ts";
 import { publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface HttpUpstreamOptions {

@@ -1,9 +1,9 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { ANON_JWT, keyEntry, PUBLISHABLE, ROLE_TOKENS, SECRET, SERVICE_JWT, snapshot } from "../snapshot.fixture.ts";
 import { type Credentials, decideCredentials, KeyRing } from "./api-key.ts";
 import type { ProxyRoute } from "./route.ts";
 import { matchRoute } from "./route.ts";
-import { ANON_JWT, keyEntry, PUBLISHABLE, ROLE_TOKENS, SECRET, SERVICE_JWT, snapshot } from "./snapshot.fixture.ts";
 
 const USER_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.dXNlci1zaWduYXR1cmU";
 

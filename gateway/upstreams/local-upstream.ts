@@ -1,16 +1,16 @@
 /** Services that run in this process: a call instead of a connection. */
-import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
-import { type HeldBytes, HeldBytesExhausted } from "../data-plane/held-bytes.ts";
-import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
-import { ReceivedRequest } from "../data-plane/http/received-request.ts";
-import { writeServiceResponse } from "../data-plane/http/write-service-response.ts";
-import { LocalServiceError, type LocalServices } from "../data-plane/local-services.ts";
-import { BodyAborted, BodyStalled, BodyTooLarge, type ServiceResponse } from "../data-plane/service.ts";
-import type { AdmittedRequest } from "./admitted.ts";
-import type { Deadlines } from "./deadlines.ts";
-import type { Exchange } from "./exchange.ts";
-import type { Logger } from "./logger.ts";
-import { clientHeaders } from "./response-headers.ts";
+import type { ServiceName } from "../../control-plane/client/config-snapshot.ts";
+import { type HeldBytes, HeldBytesExhausted } from "../../data-plane/held-bytes.ts";
+import type { IncomingBody } from "../../data-plane/http/incoming-body.ts";
+import { ReceivedRequest } from "../../data-plane/http/received-request.ts";
+import { writeServiceResponse } from "../../data-plane/http/write-service-response.ts";
+import { LocalServiceError, type LocalServices } from "../../data-plane/local-services.ts";
+import { BodyAborted, BodyStalled, BodyTooLarge, type ServiceResponse } from "../../data-plane/service.ts";
+import type { AdmittedRequest } from "../admission/admitted.ts";
+import type { Deadlines } from "../deadlines.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Logger } from "../logger.ts";
+import { clientHeaders } from "../response-headers.ts";
 import { publicPath, type Timeouts, type Upstream, upstreamHeaders } from "./upstream.ts";
 
 export interface LocalUpstreamOptions {

@@ -1,6 +1,6 @@
 /** What the gateway sends to a service, and the one interface behind which a service is a call or a socket. */
-import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
-import type { AdmittedRequest } from "./admitted.ts";
+import type { ServiceName } from "../../control-plane/client/config-snapshot.ts";
+import type { AdmittedRequest } from "../admission/admitted.ts";
 
 /** How long a service may take. */
 export interface ServiceTimeouts {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { REF } from "../snapshot.fixture.ts";
 import { classifyHost, locate as locateOn, parseHost } from "./address.ts";
-import { REF } from "./snapshot.fixture.ts";
 
 const HOSTS = { baseDomains: ["supalove.example"], ownHosts: ["gateway"] };
 

@@ -1,6 +1,6 @@
 /** Which project a request is for: by path, by host label or by a host of the project's own. */
 import { isIP } from "node:net";
-import { isProjectRef, type ProjectRef } from "../control-plane/client/config-snapshot.ts";
+import { isProjectRef, type ProjectRef } from "../../control-plane/client/config-snapshot.ts";
 
 export type Address =
   /** `/projects/<ref>/…`; `path` is what follows the ref. */

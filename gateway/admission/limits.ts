@@ -1,5 +1,5 @@
 /** What keeps one project from taking more than its share: token buckets, a cap on requests in flight and on sockets. */
-import type { ProjectLimits } from "../control-plane/client/config-snapshot.ts";
+import type { ProjectLimits } from "../../control-plane/client/config-snapshot.ts";
 import { ROUTE_CLASSES, type RouteClass } from "./route.ts";
 
 /** Sign-ins cost a password hash or a mail: a tenth of the project's rate. */

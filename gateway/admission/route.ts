@@ -1,6 +1,6 @@
 /** Which service a path of a project belongs to, under what name the service knows it, and who may ask. Pure. */
-import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
-import type { GatewayErrorCode } from "./errors.ts";
+import type { ServiceName } from "../../control-plane/client/config-snapshot.ts";
+import type { GatewayErrorCode } from "../errors.ts";
 
 /** `key`: a valid API key; `service_key`: one of the service role; `open`: the service decides for itself. */
 export type Access = "key" | "service_key" | "open";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { snapshot } from "../snapshot.fixture.ts";
 import { ProjectUsage, RateMeter, shareOf, TokenBuckets } from "./limits.ts";
-import { snapshot } from "./snapshot.fixture.ts";
 
 test("a bucket lets its burst pass, then its rate", () => {
   const buckets = new TokenBuckets(1);

@@ -7,11 +7,11 @@ import {
   SERVICES,
   type ServiceName,
   type Upstream as UpstreamPlace,
-} from "../control-plane/client/config-snapshot.ts";
-import { DEFAULT_MAXIMA, type Maxima, withinMaxima } from "../control-plane/client/maxima.ts";
+} from "../../control-plane/client/config-snapshot.ts";
+import { DEFAULT_MAXIMA, type Maxima, withinMaxima } from "../../control-plane/client/maxima.ts";
+import { CorsPolicy, OPEN_CORS } from "../cors.ts";
+import { Breaker } from "../upstreams/breaker.ts";
 import { KeyRing } from "./api-key.ts";
-import { Breaker } from "./breaker.ts";
-import { CorsPolicy, OPEN_CORS } from "./cors.ts";
 import { ProjectUsage, shareOf } from "./limits.ts";
 
 /** A project as this gateway sees it, derived from one snapshot. */

@@ -1,9 +1,9 @@
 /** What a request may do by its API key, and what its credentials become towards the service. Pure but for a memo. */
 import { hash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { ApiKeyEntry, GatewaySnapshot, RoleTokens } from "../control-plane/client/config-snapshot.ts";
-import { hashJwt, readJwt, tokensIn } from "../control-plane/client/jwt.ts";
-import type { GatewayErrorCode } from "./errors.ts";
+import type { ApiKeyEntry, GatewaySnapshot, RoleTokens } from "../../control-plane/client/config-snapshot.ts";
+import { hashJwt, readJwt, tokensIn } from "../../control-plane/client/jwt.ts";
+import type { GatewayErrorCode } from "../errors.ts";
 import type { ProxyRoute } from "./route.ts";
 
 const NONE: ReadonlySet<string> = new Set();

@@ -2,19 +2,19 @@
  * The order in which a request is judged: route → snapshot → state → key → limits → upstream. Nothing waits when the
  * project is cached, and the first pass that refuses answers.
  */
-import type { GatewaySnapshot, ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
+import type { GatewaySnapshot, ProjectRef, ServiceName } from "../../control-plane/client/config-snapshot.ts";
+import type { GatewayConfigs } from "../configs.ts";
+import { OPEN_CORS } from "../cors.ts";
+import type { GatewayErrorCode } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Logger } from "../logger.ts";
+import type { Upstream } from "../upstreams/upstream.ts";
 import { type Address, classifyHost, type GatewayHosts, type HostKind, locate, parseHost } from "./address.ts";
 import type { AdmittedRequest, PublicOrigin } from "./admitted.ts";
 import { decideCredentials } from "./api-key.ts";
-import type { GatewayConfigs } from "./configs.ts";
-import { OPEN_CORS } from "./cors.ts";
-import type { GatewayErrorCode } from "./errors.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Budget } from "./limits.ts";
-import type { Logger } from "./logger.ts";
 import { matchRoute, normalizePath, type RouteMatch } from "./route.ts";
 import type { Tenant, Tenants } from "./tenants.ts";
-import type { Upstream } from "./upstream.ts";
 
 export interface PassesOptions {
   readonly configs: GatewayConfigs;

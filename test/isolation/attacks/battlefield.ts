@@ -67,20 +67,32 @@ export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): P
     ).createOrganization.slug;
   const quiet = await create(await organization("Quiet"), "quiet");
   const hostileOrganization = await organization("Hostile");
-  const hostile = await create(hostileOrganization, "hostile");
-  const others = [await create(hostileOrganization, "hostile two"), await create(hostileOrganization, "hostile three")];
+  const createHostile = () => create(hostileOrganization, "hostile");
+  const hostiles = [await createHostile(), await createHostile(), await createHostile()];
 
   // One session that was there before: during some attacks there would be no new one.
   const admin = new pg.Client({ connectionString: superuserUrl(dataDir, quiet.databaseUrl) });
   admin.on("error", () => {});
   await admin.connect();
-  const hostileLogins = (
-    await admin.query("select oid from pg_roles where rolname = any($1)", [
-      [hostile, ...others].flatMap(({ ref }) => [`project_${ref}_user`, `project_${ref}_authenticator`]),
-    ])
-  ).rows.map(({ oid }) => oid as number);
+  const isClosed = async ({ ref }: CreatedProject) => {
+    const { rows } = await admin.query("select rolcanlogin from pg_roles where rolname = $1", [`project_${ref}_user`]);
+    return !rows[0]?.rolcanlogin;
+  };
+  /** The watch of the cluster may have closed a project for what it did before: the next attack comes from another. */
+  const openWorld = async (): Promise<World> => {
+    for (const [index, project] of hostiles.entries()) {
+      if (await isClosed(project)) hostiles[index] = await createHostile();
+    }
+    const [hostile, ...others] = hostiles as [CreatedProject, ...CreatedProject[]];
+    return { hostile, others, client, gatewayPort: Number(new URL(gatewayUrl).port) };
+  };
+  const endSessions = ({ hostile, others }: World) =>
+    admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_get_activity(null)
+       where usesysid in (select oid from pg_roles where rolname = any($1))`,
+      [[hostile, ...others].flatMap(({ ref }) => [`project_${ref}_user`, `project_${ref}_authenticator`])],
+    );
   await furnish(quiet);
-  const world: World = { hostile, others, client, gatewayPort: Number(new URL(gatewayUrl).port) };
   const neighbour = await startNeighbour({
     ...quiet,
     expected: '[{"text":"quiet row 1"}]',
@@ -90,6 +102,7 @@ export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): P
 
   return {
     async suffer(attack, beforeMs, attackMs) {
+      const world = await openWorld();
       await attack.prepare?.(world);
       await wait(CALM_MS);
       const before = await neighbour.during(() => wait(beforeMs));
@@ -100,10 +113,7 @@ export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): P
       });
       const peakBytes = memory.stop();
       // Backends of sessions that were left in the middle of a statement look for their client every ten seconds.
-      await admin.query(
-        "select pg_terminate_backend(a.pid) from pg_stat_get_activity(null) a where a.usesysid = any($1::oid[])",
-        [hostileLogins],
-      );
+      await endSessions(world);
       await wait(CALM_MS);
       return resultOf(attack.name, before.notes, notes, result, peakBytes, ROWS - (await countRows(quiet)));
     },

@@ -93,6 +93,8 @@ export class ChangeFeed {
   #isActivating = false;
   /** Messages that arrive while a new catalogue is read. */
   #isReloading = false;
+  /** The reading of the catalogue that has begun last. */
+  #reloading: Promise<void> = Promise.resolve();
   #held: { readonly body: Buffer; readonly start: number; readonly end: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
@@ -367,9 +369,20 @@ export class ChangeFeed {
    * Takes over a new catalogue: what is published, or what it looks like, has changed. What arrives meanwhile waits, and
    * whoever was subscribed goes from the old tables to the new ones in one step, so nothing is missed.
    */
-  async #reload(): Promise<void> {
-    if (this.#isReloading) return;
+  #reload(): Promise<void> {
+    if (this.#isReloading) return this.#reloading;
     this.#isReloading = true;
+    this.#reloading = this.#readAnew();
+    return this.#reloading;
+  }
+
+  /** As {@link #reload}, but never content with a reading that began before the call: it may have seen less. */
+  async #reloadFromNowOn(): Promise<void> {
+    while (this.#isReloading) await this.#reloading.catch(() => {}); // its failure is told to who began it
+    await this.#reload();
+  }
+
+  async #readAnew(): Promise<void> {
     this.#stream?.pause();
     try {
       const catalogue = await readCatalogue(this.#project.database());
@@ -425,13 +438,16 @@ export class ChangeFeed {
   // ---- registering ----------------------------------------------------------------------------------------------
 
   async #activate(): Promise<void> {
+    // Somebody who has just published a table, and subscribes to it, is not told of how it was before: only who waits
+    // before the catalogue is looked at is judged by it. Who comes meanwhile has the next turn.
+    const waiting = [...this.#registrations.values()].filter(({ state }) => state === "waiting");
     try {
-      // Somebody who has just published a table, and subscribes to it, is not told of how it was before.
       const fingerprint = await readFingerprint(this.#project.database());
-      if (fingerprint !== this.#catalogue?.fingerprint) await this.#reload();
+      if (fingerprint !== this.#catalogue?.fingerprint) await this.#reloadFromNowOn();
       await this.#loadRoles();
-      for (const registration of this.#registrations.values()) {
+      for (const registration of waiting) {
         if (registration.state !== "waiting" || this.#state !== "streaming") continue;
+        if (this.#registrations.get(registration.channel) !== registration) continue; // it has left meanwhile
         const isDone = this.#register(registration);
         if (isDone instanceof Promise) await isDone;
       }

@@ -15,6 +15,7 @@ import type { Provisioner } from "./provisioning/provisioner.ts";
 import type { PublicUrls } from "./public-urls.ts";
 import type { Vault } from "./secrets/vault.ts";
 import type { RunPlaces } from "./sql-editor/run-places.ts";
+import type { UsageMeasuring } from "./usage/usage-measuring.ts";
 import type { Viewer } from "./viewer.ts";
 
 /** The parts that all requests of an instance share. */
@@ -36,6 +37,7 @@ export interface Services {
   readonly clusterStatus: ClusterStatusReader;
   readonly publicUrls: PublicUrls;
   readonly healthChecks: HealthChecks;
+  readonly usageMeasuring: UsageMeasuring;
   readonly sqlRuns: RunPlaces;
   /** Places of the table pages: a script that runs long does not keep them waiting. */
   readonly dataSessions: RunPlaces;

@@ -24,6 +24,7 @@ import "./projects/settings.graphql.ts";
 import "./s3-access-keys/s3-access-keys.graphql.ts";
 import "./secrets/secrets.graphql.ts";
 import "./sql-editor/sql-editor.graphql.ts";
+import "./usage/usage.graphql.ts";
 import { builder } from "./builder.ts";
 
 /** One schema a process: the builder belongs to the module. */

@@ -34,6 +34,7 @@ import type { MasterKeys } from "./secrets/master-keys.ts";
 import { moveToCurrentMasterKey } from "./secrets/rotate-master-key.ts";
 import { createVault } from "./secrets/vault.ts";
 import { createRunPlaces } from "./sql-editor/run-places.ts";
+import { createUsageMeasuring } from "./usage/usage-measuring.ts";
 
 export interface ControlPlaneOptions {
   /** Superuser on the PostgreSQL server that holds the control plane's schema and is the first cluster. */
@@ -132,6 +133,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     await services.provisioner.start();
     services.loginResets.start();
     services.hostChecks.start();
+    services.usageMeasuring.start();
     ensureReplicationLogins(services.database, services.vault, services.clusters).catch((error) =>
       onBrokenConnection({ err: error }, "a cluster's replication login has no password yet"),
     );
@@ -255,6 +257,7 @@ function createServices(
     settingsPolicy,
     now,
     healthChecks: createHealthChecks({ database, vault, clusters, publicUrls, now }),
+    usageMeasuring: createUsageMeasuring({ database: configDatabase, vault, clusters, logger, now }),
     signInLimits: createSignInLimits(now),
     sqlRuns: createRunPlaces(),
     dataSessions: createRunPlaces(),
@@ -298,6 +301,7 @@ async function closeServices(services: Services, events: PostgresEvents): Promis
   await services.provisioner.stop();
   await services.loginResets.stop();
   await services.hostChecks.stop();
+  await services.usageMeasuring.stop();
   await services.passwords.close();
   await services.clusters.close();
   await services.configDatabase.close();

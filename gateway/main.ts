@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { createConfigCache } from "../control-plane/client/config-cache.ts";
 import { maximaOf } from "../control-plane/client/maxima.ts";
 import { isThere, startProcess, stopAtSignal, surviveUnhandled } from "../control-plane/client/process.ts";
+import { createTrafficReports } from "../control-plane/client/traffic-reports.ts";
 import { watchConfigs } from "../data-plane/metrics.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 import { createGatewayMetrics } from "./metrics.ts";
@@ -27,6 +28,10 @@ async function start(environment: Environment): Promise<void> {
     configs,
     localServices: null,
     metrics,
+    sendTraffic: createTrafficReports({
+      controlPlaneUrl: environment.CONTROL_PLANE_URL,
+      token: environment.SUPALOVE_GATEWAY_TOKEN,
+    }),
     publicUrl: environment.SUPALOVE_PUBLIC_GATEWAY_URL,
     baseDomains: environment.SUPALOVE_BASE_DOMAIN,
     ownHosts: environment.SUPALOVE_GATEWAY_HOSTS,

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { TrustedHops } from "../control-plane/client/client-address.ts";
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
 import { DEFAULT_MAXIMA, type Maxima } from "../control-plane/client/maxima.ts";
+import type { SendTraffic } from "../control-plane/client/traffic-reports.ts";
 import { HeldBytes } from "../data-plane/held-bytes.ts";
 import { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { InFlight } from "../data-plane/http/listen.ts";
@@ -29,6 +30,8 @@ import type { TlsOptions } from "./tls.ts";
 import { createHttpUpstreams } from "./upstreams/http-upstream.ts";
 import { createLocalUpstream } from "./upstreams/local-upstream.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts, type Upstream } from "./upstreams/upstream.ts";
+import { TrafficMeter } from "./usage/traffic-meter.ts";
+import { TrafficReporter } from "./usage/traffic-reporter.ts";
 import { SocketProxy } from "./websocket/socket-proxy.ts";
 
 export interface GatewayOptions {
@@ -67,6 +70,8 @@ export interface GatewayOptions {
   /** Takes lines of the access log; left out, there is none. */
   readonly accessLog?: (lines: string) => void;
   readonly metrics?: GatewayMetrics;
+  /** Takes what was counted of each project's traffic; left out, it is not counted. */
+  readonly sendTraffic?: SendTraffic;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -109,6 +114,8 @@ class UwsGateway implements Gateway {
   readonly #stopWatching: () => void;
   readonly #metrics: GatewayMetrics;
   readonly #accessLog: AccessLog | null;
+  readonly #traffic: TrafficMeter | null;
+  readonly #trafficReporter: TrafficReporter | null;
   #draining = false;
   #closed = false;
   readonly #inFlight = new InFlight();
@@ -182,8 +189,20 @@ class UwsGateway implements Gateway {
       onSocketClosed: (socket, code) => {
         this.#metrics.observeSocket(socket);
         this.#accessLog?.writeSocket(socket, code);
+        this.#traffic?.observeSocket(socket);
       },
     });
+    const { sendTraffic } = options;
+    this.#traffic = sendTraffic ? new TrafficMeter({ now, openSockets: () => this.#sockets.byProject() }) : null;
+    this.#trafficReporter =
+      sendTraffic && this.#traffic
+        ? new TrafficReporter({
+            take: () => this.#traffic?.take() ?? [],
+            send: sendTraffic,
+            registry: this.#metrics.registry,
+            logger,
+          })
+        : null;
     this.#stopWatching = options.configs.onChange(({ projectRef, snapshot }) => {
       this.#sockets.configChanged(projectRef, snapshot);
     });
@@ -210,6 +229,7 @@ class UwsGateway implements Gateway {
       isReplaced ? delay(Math.min(KEEP_ALIVE_GRACE_MS, deadlineMs)) : undefined,
     ]);
     await this.#inFlight.idle(deadlineMs);
+    await this.#trafficReporter?.close();
   }
 
   close(): void {
@@ -250,6 +270,7 @@ class UwsGateway implements Gateway {
     const durationMs = performance.now() - exchange.startedMs;
     this.#metrics.observe(exchange, durationMs);
     this.#accessLog?.write(exchange, durationMs);
+    this.#traffic?.observe(exchange, durationMs);
     this.#inFlight.leave();
   }
 }

@@ -6,6 +6,7 @@
 import { Gauge } from "prom-client";
 import { createConfigCache } from "../../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../../control-plane/client/process.ts";
+import { createTrafficReports } from "../../control-plane/client/traffic-reports.ts";
 import { createLogger } from "../../control-plane/logger.ts";
 import { HeldBytes } from "../../data-plane/held-bytes.ts";
 import { createHttpHost } from "../../data-plane/http-host.ts";
@@ -112,6 +113,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
     heldBytes,
     sharePort: true,
     metrics,
+    sendTraffic: createTrafficReports({ controlPlaneUrl, token: settings.gatewayToken }),
     logger,
     ...(["debug", "info"].includes(settings.logLevel)
       ? { accessLog: (lines: string) => void process.stderr.write(lines) }

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { type ConfigCacheOptions, FedConfigCache } from "./config-cache.ts";
-import { ConfigUnavailable } from "./config-source.ts";
+import { ConfigUnavailable } from "./operation-requests.ts";
 import { ScriptedSource } from "./testing/scripted-source.ts";
 import { gatewaySnapshot, refNumber } from "./testing/snapshots.ts";
 

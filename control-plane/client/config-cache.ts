@@ -19,8 +19,9 @@ import {
   type ProjectRef,
   type SnapshotOf,
 } from "./config-snapshot.ts";
-import { type ConfigSource, type ConfigSourceOptions, ConfigUnavailable, createConfigSource } from "./config-source.ts";
+import { type ConfigSource, type ConfigSourceOptions, createConfigSource } from "./config-source.ts";
 import { createLookupQueue, type LookupQueue } from "./lookup-queue.ts";
+import { ConfigUnavailable } from "./operation-requests.ts";
 
 export interface ConfigCacheOptions<A extends Audience> extends ConfigSourceOptions {
   readonly audience: A;

@@ -1,10 +1,14 @@
 /** How a gateway or service asks the control plane: two GraphQL operations over HTTP, with its service token. */
 import type { Audience, ConfigChanges, SnapshotOf } from "./config-snapshot.ts";
+import { FollowProjectConfigsDocument, LookUpProjectConfigsDocument } from "./generated/operations.ts";
 import {
-  FollowProjectConfigsDocument,
-  LookUpProjectConfigsDocument,
-  type OperationText,
-} from "./generated/operations.ts";
+  ConfigUnavailable,
+  type ControlPlaneAccess,
+  createOperationRequests,
+  dataOf,
+  refusalOf,
+  unreadable,
+} from "./operation-requests.ts";
 import { readServerSentEvents } from "./sse-reader.ts";
 
 /** Answers in the order of what was asked; null: there is no such project. */
@@ -19,14 +23,7 @@ export interface ConfigSource<A extends Audience> {
   follow(after: number | null, signal: AbortSignal): AsyncIterable<ConfigChanges<A>>;
 }
 
-/** The control plane could not be asked, or refused; the message never holds the token. */
-export class ConfigUnavailable extends Error {}
-
-export interface ConfigSourceOptions {
-  /** Such as `http://localhost:8000`. */
-  readonly controlPlaneUrl: string;
-  /** A service token `sbsvc_…` of the audience. */
-  readonly token: string;
+export interface ConfigSourceOptions extends ControlPlaneAccess {
   /** Default 5,000. */
   readonly lookupTimeoutMs?: number;
   /** Longest silence on the feed before it counts as lost; the server shows itself every 12 s. Default 30,000. */
@@ -34,27 +31,8 @@ export interface ConfigSourceOptions {
 }
 
 export function createConfigSource<A extends Audience>(options: ConfigSourceOptions): ConfigSource<A> {
-  const { token, lookupTimeoutMs = 5_000, idleTimeoutMs = 30_000 } = options;
-  const endpoint = new URL("graphql", `${options.controlPlaneUrl.replace(/\/+$/, "")}/`);
-
-  async function post<Data, Variables>(
-    operation: OperationText<Data, Variables>,
-    variables: Variables,
-    accept: string,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    const response = await fetch(endpoint, {
-      method: "POST",
-      headers: { "content-type": "application/json", accept, authorization: `Bearer ${token}` },
-      body: JSON.stringify({ query: operation, variables }),
-      redirect: "error", // the token goes to this one place
-      signal,
-    }).catch((cause: unknown) => {
-      throw new ConfigUnavailable(`the control plane at ${endpoint.origin} does not answer`, { cause });
-    });
-    if (response.ok) return response;
-    throw new ConfigUnavailable(`the control plane refused: ${response.status} ${await reason(response)}`);
-  }
+  const { lookupTimeoutMs = 5_000, idleTimeoutMs = 30_000 } = options;
+  const post = createOperationRequests(options);
 
   return {
     async lookUp(refs, hosts, signal) {
@@ -81,7 +59,7 @@ export function createConfigSource<A extends Audience>(options: ConfigSourceOpti
           connection.signal,
         ).finally(() => clearTimeout(timer));
         if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream"))
-          throw new ConfigUnavailable(`the control plane refused the feed: ${await reason(response)}`);
+          throw new ConfigUnavailable(`the control plane refused the feed: ${await refusalOf(response)}`);
         for await (const { event, data } of readServerSentEvents(response.body, idleTimeoutMs, signal)) {
           if (event === "complete") return;
           if (event !== "next") continue;
@@ -92,30 +70,4 @@ export function createConfigSource<A extends Audience>(options: ConfigSourceOpti
       }
     },
   };
-}
-
-interface GraphqlResult {
-  readonly data?: unknown;
-  readonly errors?: readonly { readonly message: string }[];
-}
-
-/** @param _operation gives the type of its answer. */
-function dataOf<Data, Variables>(_operation: OperationText<Data, Variables>, result: unknown): Data {
-  const { data, errors } = result as GraphqlResult;
-  if (errors?.[0] || !data)
-    throw new ConfigUnavailable(`the control plane refused: ${errors?.[0]?.message ?? "no data"}`);
-  return data as Data;
-}
-
-async function reason(response: Response): Promise<string> {
-  const text = await response.text().catch(() => "");
-  try {
-    return (JSON.parse(text) as GraphqlResult).errors?.[0]?.message ?? "";
-  } catch {
-    return text.slice(0, 200);
-  }
-}
-
-function unreadable(cause: unknown): never {
-  throw new ConfigUnavailable("the control plane's answer broke off", { cause });
 }

@@ -4,7 +4,8 @@
  */
 
 import type { Audience, SnapshotOf } from "./config-snapshot.ts";
-import { type ConfigSource, ConfigUnavailable } from "./config-source.ts";
+import type { ConfigSource } from "./config-source.ts";
+import { ConfigUnavailable } from "./operation-requests.ts";
 
 export interface Lookup {
   /** The cache's generation when the question was asked. */

@@ -75,6 +75,11 @@ export class SocketProxy {
     this.#options = options;
   }
 
+  /** Those that are open. */
+  byProject(): Iterable<readonly [ProjectRef, ReadonlySet<OpenSocket>]> {
+    return this.#byProject;
+  }
+
   /** Before the first handshake. */
   open(): Promise<void> {
     return this.#late.open();

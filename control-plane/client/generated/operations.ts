@@ -18,6 +18,22 @@ export type Scalars = {
   JSON: unknown;
 };
 
+/** One project's traffic at one service in one minute, as one gateway saw it. */
+export type TrafficEntryInput = {
+  bytesIn: Scalars["Float"];
+  bytesOut: Scalars["Float"];
+  /** Requests by how long they took. */
+  durations: Array<Scalars["Int"]>;
+  messages: Scalars["Int"];
+  /** Minutes since the epoch. */
+  minute: Scalars["Int"];
+  ref: Scalars["ID"];
+  service: Scalars["String"];
+  sockets: Scalars["Int"];
+  /** Requests by class of status, 1xx to 5xx. */
+  statuses: Array<Scalars["Int"]>;
+};
+
 export type LookUpProjectConfigsQueryVariables = Exact<{
   refs: Array<Scalars["ID"]> | Scalars["ID"];
   hosts: Array<Scalars["String"]> | Scalars["String"];
@@ -40,6 +56,14 @@ export type FollowProjectConfigsSubscription = {
   };
 };
 
+export type ReportTrafficMutationVariables = Exact<{
+  process: Scalars["ID"];
+  sequence: Scalars["Int"];
+  entries: Array<TrafficEntryInput> | TrafficEntryInput;
+}>;
+
+export type ReportTrafficMutation = { reportTraffic: boolean };
+
 /** An operation's text; the types of its answer and variables go along. */
 export type OperationText<Data, Variables> = string & { readonly types?: (variables: Variables) => Data };
 
@@ -54,4 +78,8 @@ export const FollowProjectConfigsDocument: OperationText<FollowProjectConfigsSub
     snapshots
     resync
   }
+}`;
+
+export const ReportTrafficDocument: OperationText<ReportTrafficMutation, ReportTrafficMutationVariables> = `mutation ReportTraffic($process: ID!, $sequence: Int!, $entries: [TrafficEntryInput!]!) {
+  reportTraffic(process: $process, sequence: $sequence, entries: $entries)
 }`;

@@ -2,6 +2,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { findLocalInstance, findOwnerToken, type LocalInstance } from "../../compose/local-instance.ts";
 import {
   type CreatedProject,
   createProject,
@@ -183,6 +184,27 @@ describe("between projects", () => {
   });
 });
 
+/** Requests of the last hours by service, as the control plane knows them. */
+async function requestsOf(ownDataDir: string, ref: string): Promise<Record<string, number>> {
+  const { controlPlaneUrl } = findLocalInstance(ownDataDir) as LocalInstance;
+  const nowMs = Date.now();
+  const [from, to] = [nowMs - 3_600_000, nowMs + 60_000].map((ms) => new Date(ms).toISOString());
+  const response = await fetch(`${controlPlaneUrl}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${findOwnerToken(ownDataDir)}` },
+    body: JSON.stringify({
+      query: `{ project(ref: "${ref}") { metrics(names: [REQUESTS], from: "${from}", to: "${to}", stepSeconds: 3600) {
+        series { service values } } } }`,
+    }),
+  });
+  const { data } = (await response.json()) as {
+    data: { project: { metrics: { series: { service: string; values: number[] }[] } } };
+  };
+  return Object.fromEntries(
+    data.project.metrics.series.map(({ service, values }) => [service, values.reduce((sum, count) => sum + count, 0)]),
+  );
+}
+
 test("after a restart everything is still there", async () => {
   const own = temporaryDataDir();
   try {
@@ -203,6 +225,7 @@ test("after a restart everything is still there", async () => {
     const later = connect({ ...project, url });
     expect((await later.auth.signInWithPassword({ email: "ada@kept.example", password: PASSWORD })).error).toBeNull();
     expect((await later.from("notes").select("body")).data).toEqual([{ body: "still here" }]);
+    expect(await requestsOf(own, project.ref)).toMatchObject({ rest: expect.toSatisfy((count: number) => count >= 3) });
     expect(await second.stop()).toBe(0);
   } finally {
     removeDataDir(own);

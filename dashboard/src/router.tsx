@@ -113,6 +113,14 @@ const user = createRoute({
   component: page(() => import("./users/users-page.tsx"), "UsersPage"),
 });
 
+const monitoring = createRoute({
+  getParentRoute: () => project,
+  path: "/monitoring",
+  validateSearch: texts("range"),
+  staticData: { width: "wide" },
+  component: page(() => import("./monitoring/monitoring-page.tsx"), "MonitoringPage"),
+});
+
 const sqlEditor = createRoute({
   getParentRoute: () => project,
   path: "/sql",
@@ -294,7 +302,7 @@ const routeTree = root.addChildren([
     start,
     studio,
     plain.addChildren([projects]),
-    project.addChildren([home, users, user, sqlEditor, tables, table, ...settings]),
+    project.addChildren([home, monitoring, users, user, sqlEditor, tables, table, ...settings]),
     account.addChildren(accountPages),
     organization.addChildren(organizationPages),
     instance.addChildren(instancePages),

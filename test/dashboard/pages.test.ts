@@ -20,6 +20,7 @@ const PAGES = [
   ["projects", "/projects", "Projects"],
   ["home", "/projects/:ref", null],
   ["users", "/projects/:ref/users", "Users"],
+  ["monitoring", "/projects/:ref/monitoring", "Monitoring"],
   ["settings-general", "/projects/:ref/settings/general", "General"],
   ["settings-keys", "/projects/:ref/settings/keys", "API keys"],
   ["settings-jwt", "/projects/:ref/settings/jwt", "JWT"],

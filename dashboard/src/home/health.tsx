@@ -1,4 +1,5 @@
 /** How the project's database and services answer, and how much it uses: read again every few seconds while shown. */
+import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useQuery } from "../graphql/hooks.ts";
 import { Section } from "../shell/page.tsx";
@@ -44,7 +45,7 @@ export function HealthSection({
       </Section>
     );
   }
-  const { health, usage } = data.project;
+  const { health, traffic, usage } = data.project;
   return (
     <>
       <Section title="Health">
@@ -65,6 +66,24 @@ export function HealthSection({
             <ServiceItem key={service.name} service={service} />
           ))}
         </ul>
+      </Section>
+      <Section
+        title="Traffic"
+        lead={
+          <>
+            Of the last 24 hours.{" "}
+            <Link to="/projects/$ref/monitoring" params={{ ref: projectRef }}>
+              Monitoring
+            </Link>{" "}
+            shows it over time.
+          </>
+        }
+      >
+        <dl className={styles.figures}>
+          <Figure label="Requests" value={formatNumber(traffic.requests)} />
+          <Figure label="Failed with 5xx" value={formatNumber(traffic.failed)} />
+          <Figure label="Bytes sent" value={formatBytes(traffic.bytesOut)} />
+        </dl>
       </Section>
       {usage ? (
         <Section

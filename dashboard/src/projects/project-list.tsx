@@ -7,6 +7,7 @@ import { Button } from "../ui/button.tsx";
 import { copyText } from "../ui/copy.tsx";
 import { type Column, DataList } from "../ui/data-list.tsx";
 import { RowCheckbox } from "../ui/field.tsx";
+import { formatNumber } from "../ui/format.ts";
 import { RowMenu } from "../ui/menu.tsx";
 import { Ago, Name } from "../ui/parts.tsx";
 import { toast, toastFailure } from "../ui/toast.tsx";
@@ -84,6 +85,14 @@ export function ProjectList({ projects, showsOrganization, selected, onSelect }:
       : []),
     { id: "plan", title: "Plan", isQuiet: true, cell: ({ plan }) => (plan === "SHARED" ? "Shared" : "Dedicated") },
     { id: "ref", title: "Ref", isQuiet: true, cell: ({ ref }) => <code>{ref}</code> },
+    {
+      id: "requests",
+      title: "Requests, 24 h",
+      isQuiet: true,
+      isNarrow: true,
+      align: "end",
+      cell: ({ traffic }) => formatNumber(traffic.requests),
+    },
     { id: "changed", title: "Changed", isQuiet: true, isNarrow: true, cell: ({ updatedAt }) => <Ago at={updatedAt} /> },
     {
       id: "more",

@@ -1,6 +1,7 @@
 /** The navigation at the left: a list of links by section. On narrow screens the same list is in a drawer. */
 import { Link, type LinkProps, useParams, useRouterState } from "@tanstack/react-router";
 import {
+  Activity,
   Boxes,
   Braces,
   Building2,
@@ -52,6 +53,7 @@ export const PROJECT_PAGES: readonly RailGroup[] = [
       { label: "Tables", icon: Table2, to: "/projects/$ref/tables", least: "DEVELOPER" },
       { label: "SQL", icon: SquareTerminal, to: "/projects/$ref/sql", least: "DEVELOPER" },
       { label: "Users", icon: Users, to: "/projects/$ref/users", least: "DEVELOPER" },
+      { label: "Monitoring", icon: Activity, to: "/projects/$ref/monitoring" },
     ],
   },
   {

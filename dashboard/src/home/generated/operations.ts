@@ -126,6 +126,7 @@ export type ProjectHealthQuery = {
         latencyMs?: number | null;
       }>;
     };
+    traffic: { requests: number; failed: number; bytesOut: number };
     usage?: {
       databaseBytes: number;
       connections: number;
@@ -233,6 +234,11 @@ export const ProjectHealthDocument: OperationText<ProjectHealthQuery, ProjectHea
         status
         latencyMs
       }
+    }
+    traffic {
+      requests
+      failed
+      bytesOut
     }
     usage {
       databaseBytes

@@ -91,6 +91,7 @@ export type ViewerProjectsQuery = {
           stateReason?: string | null;
           url: string;
           updatedAt: string;
+          traffic: { requests: number };
           organization: { id: string; name: string; viewerRole: Role };
           operations: Array<{
             id: string;
@@ -136,6 +137,7 @@ export type OrganizationProjectsQuery = {
         stateReason?: string | null;
         url: string;
         updatedAt: string;
+        traffic: { requests: number };
         organization: { id: string; name: string; viewerRole: Role };
         operations: Array<{
           id: string;
@@ -291,6 +293,9 @@ export const ViewerProjectsDocument: OperationText<ViewerProjectsQuery, ViewerPr
           stateReason
           url
           updatedAt
+          traffic {
+            requests
+          }
           organization {
             id
             name
@@ -338,6 +343,9 @@ export const OrganizationProjectsDocument: OperationText<OrganizationProjectsQue
         stateReason
         url
         updatedAt
+        traffic {
+          requests
+        }
         organization {
           id
           name

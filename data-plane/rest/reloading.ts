@@ -3,6 +3,8 @@
  * serving. Here: what a database is served by.
  */
 
+import { Pauses } from "../work/pauses.ts";
+
 export interface ReloadingOptions<T> {
   readonly load: () => Promise<T>;
   readonly onLoaded: (value: T) => void;
@@ -14,12 +16,6 @@ export interface ReloadingOptions<T> {
 
 /** At most one reload at once and one more after this time, however many are asked for. */
 export const DEBOUNCE_MS = 100;
-/** A load is followed by a pause ten times as long: whoever has loads made all the time gets a tenth of the time. */
-const PAUSE_FACTOR = 10;
-/** Pauses up to this length, of schemas that load within half a second, may be owed: */
-const SHORT_PAUSE_MS = 5_000;
-/** so much in all, so that the changes of a migration show at once. */
-const OWED_PAUSE_MS = 20_000;
 /** After a failure requests are answered with it this long before another attempt. */
 const RETRY_AFTER_MS = 1000;
 
@@ -28,15 +24,14 @@ export class Reloading<T> {
   private value: T | null = null;
   private loading: Promise<T> | null = null;
   private lastStart = Number.NEGATIVE_INFINITY;
-  /** Until when pauses reach that follow the loads so far, and when the next load may begin. */
-  private pausedUntil = Number.NEGATIVE_INFINITY;
-  private nextStart = Number.NEGATIVE_INFINITY;
+  private readonly pauses: Pauses;
   private lastFailure: { readonly until: number; readonly error: unknown } | null = null;
   private timer: { cancel(): void } | null = null;
   private closed = false;
 
   constructor(options: ReloadingOptions<T>) {
     this.options = options;
+    this.pauses = new Pauses(options.clock);
   }
 
   /** What there is now, without waiting. */
@@ -61,7 +56,7 @@ export class Reloading<T> {
   /** Resolves at once; nothing is loaded that nobody has asked for yet. */
   reload(): void {
     if (this.closed || this.timer || (this.value === null && !this.loading)) return;
-    const wait = Math.max(this.lastStart + DEBOUNCE_MS, this.nextStart) - this.options.clock();
+    const wait = Math.max(this.lastStart + DEBOUNCE_MS, this.pauses.next) - this.options.clock();
     if (wait <= 0 && !this.loading) {
       this.start().catch(() => {}); // told through onFailed
       return;
@@ -86,10 +81,7 @@ export class Reloading<T> {
     this.lastStart = this.options.clock();
     const ended = () => {
       this.loading = null;
-      const now = this.options.clock();
-      const pause = PAUSE_FACTOR * (now - this.lastStart);
-      this.pausedUntil = Math.max(now, this.pausedUntil) + pause;
-      this.nextStart = pause > SHORT_PAUSE_MS ? this.pausedUntil : this.pausedUntil - OWED_PAUSE_MS;
+      this.pauses.ended(this.lastStart);
     };
     const loading = this.options.load().then(
       (value) => {
@@ -105,7 +97,7 @@ export class Reloading<T> {
         ended();
         // A load that failed fast, as on a server that is down, is tried again soon; one that took long is not.
         const retry = this.options.clock() + RETRY_AFTER_MS;
-        this.lastFailure = { until: Math.max(retry, this.nextStart), error };
+        this.lastFailure = { until: Math.max(retry, this.pauses.next), error };
         this.options.onFailed(error);
         throw error;
       },

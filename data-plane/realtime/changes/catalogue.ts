@@ -1,5 +1,6 @@
 /** What the database's catalogue says about the tables whose changes are published. */
 import type { ProjectDatabase, StatementResult } from "../../database/database.ts";
+import { Slices } from "../../work/slices.ts";
 import { builtInConversion, type Conversion } from "./json-value.ts";
 
 export const PUBLICATION = "supabase_realtime";
@@ -33,11 +34,33 @@ export interface Table {
   readonly primaryKey: readonly Column[];
 }
 
-export interface Catalogue {
+export class Catalogue {
   /** Equal as long as nothing has changed that is read here. */
   readonly fingerprint: string;
-  readonly hasPublication: boolean;
+  /** By oid. */
   readonly tables: ReadonlyMap<number, Table>;
+  readonly #bySchema = new Map<string, Map<string, Table>>();
+
+  constructor(fingerprint: string, tables: readonly Table[]) {
+    this.fingerprint = fingerprint;
+    this.tables = new Map(tables.map((table) => [table.oid, table]));
+    for (const table of tables) {
+      const ofSchema = this.#bySchema.get(table.schema);
+      if (ofSchema) ofSchema.set(table.name, table);
+      else this.#bySchema.set(table.schema, new Map([[table.name, table]]));
+    }
+  }
+
+  /** `*` stands for every schema, and for every table. */
+  *named(schema: string, name: string): Generator<Table> {
+    for (const ofSchema of schema === "*" ? this.#bySchema.values() : [this.#bySchema.get(schema)]) {
+      if (name === "*") yield* ofSchema?.values() ?? [];
+      else {
+        const table = ofSchema?.get(name);
+        if (table) yield table;
+      }
+    }
+  }
 }
 
 /** Of one role. */
@@ -109,12 +132,9 @@ export async function readFingerprint(database: ProjectDatabase): Promise<string
 export async function readCatalogue(database: ProjectDatabase): Promise<Catalogue> {
   const [, fingerprint, tables, types] = await database.pipeline([SETTINGS, READ_FINGERPRINT, READ_TABLES, READ_TYPES]);
   const known = new TypeTable(types);
-  const read = (tables?.rows ?? []).map((row) => readTable(row, known));
-  return {
-    fingerprint: fingerprintOf(fingerprint),
-    hasPublication: fingerprint?.rows[0]?.[0] !== "",
-    tables: new Map(read.map((table) => [table.oid, table])),
-  };
+  const slices = new Slices(database.projectRef);
+  const read = await slices.map(tables?.rows ?? [], (row) => readTable(row, known));
+  return new Catalogue(fingerprintOf(fingerprint), read);
 }
 
 /** Which columns of a table a role may read; asked for many pairs at once. */
@@ -138,17 +158,18 @@ export async function readReadableColumns(
   return pairs.map((_pair, index) => new Set(JSON.parse(result?.rows[index]?.[0] ?? "[]") as number[]));
 }
 
-export async function readRole(database: ProjectDatabase, role: string): Promise<RoleFacts> {
+/** Of those that exist. */
+export async function readRoles(database: ProjectDatabase, roles: readonly string[]): Promise<Map<string, RoleFacts>> {
   const [, result] = await database.pipeline([
     SETTINGS,
     {
-      text: "/* readRole */ select rolbypassrls or rolsuper from pg_roles where rolname = $1",
-      values: [role],
+      text: "/* readRoles */ select rolname, rolbypassrls or rolsuper from pg_roles where rolname = any($1)",
+      values: [arrayLiteral(roles)],
       prepare: true,
     },
   ]);
-  const row = result?.rows[0];
-  return { exists: row !== undefined, bypassesRowSecurity: row?.[0] === "t" };
+  const rows = result?.rows ?? [];
+  return new Map(rows.map(([role, bypasses]) => [role ?? "", { exists: true, bypassesRowSecurity: bypasses === "t" }]));
 }
 
 /** A text array in PostgreSQL's own notation. */

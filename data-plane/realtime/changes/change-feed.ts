@@ -4,53 +4,19 @@
  */
 import { randomBytes } from "node:crypto";
 import { DatabaseError } from "../../database/database.ts";
-import { isServiceRoleName } from "../../rest/config.ts";
+import { Pauses } from "../../work/pauses.ts";
+import { Slices } from "../../work/slices.ts";
 import type { Channel } from "../channel.ts";
 import type { RealtimeProject } from "../project.ts";
 import type { RequestedBinding } from "../protocol/join-config.ts";
-import { type BindingSpec, describeBinding, parseBinding } from "./binding.ts";
-import {
-  type Catalogue,
-  type Column,
-  PUBLICATION,
-  type RoleFacts,
-  readCatalogue,
-  readFingerprint,
-  readRole,
-  type Table,
-} from "./catalogue.ts";
-import type { Change, Values } from "./change-message.ts";
+import { PUBLICATION, readCatalogue, readFingerprint } from "./catalogue.ts";
 import { ChangeQueue } from "./change-queue.ts";
-import { FilterError } from "./filter.ts";
-import { compileFilters, type Entry, MatchIndex } from "./match-index.ts";
-import {
-  decodeMessage,
-  type Relation,
-  relationOfChange,
-  type Tuple,
-  type TupleValue,
-  UNCHANGED,
-} from "./pgoutput/decode.ts";
+import type { Candidate } from "./match-index.ts";
+import { decodeMessage, type Relation, relationOfChange } from "./pgoutput/decode.ts";
+import { changeOf, isAsInCatalogue, type KnownRelation, knownRelation, valueForFilter } from "./relations.ts";
 import { ReplicationStream } from "./replication-stream.ts";
 import { SLOT_PREFIX, type SlotBudget } from "./slots.ts";
-import { checkFilter } from "./visibility.ts";
-
-interface Registration {
-  readonly channel: Channel;
-  readonly bindings: readonly { readonly id: number; readonly spec: BindingSpec }[];
-  /** By table, once it is active. */
-  entries: { readonly index: MatchIndex; readonly entry: Entry }[];
-  state: "waiting" | "checking" | "active" | "refused";
-  /** What it was told last, so that an outage is told once. */
-  lastError: string | null;
-}
-
-interface KnownRelation {
-  readonly relation: Relation;
-  readonly table: Table;
-  /** The relation's columns in the table, in the stream's order. */
-  readonly columns: readonly (Column | undefined)[];
-}
+import { Subscriptions } from "./subscriptions.ts";
 
 const REFRESH_MS = 3_000;
 /** A backlog of this age is given up: the slot would keep everybody's WAL. */
@@ -59,8 +25,8 @@ const MAX_BACKLOG_AGE_MS = 30_000;
 const SLOW_START_MS = 8_000;
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 10_000;
-/** Of a project. */
-const MAX_BINDINGS = 100_000;
+/** Work on messages of the stream after which others get their turn. */
+const SLICE_MS = 3;
 
 const PROBLEMS = {
   noLogin: "Realtime has no replication login for the database server of this project yet",
@@ -74,15 +40,21 @@ const PROBLEMS = {
 /** A reason that subscribers may read. */
 class FeedProblem extends Error {}
 
+/** Why messages of the stream are held back for the moment. */
+type Hold = "catalogue" | "turn" | "backlog";
+
+interface HeldMessage {
+  readonly body: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
 export class ChangeFeed {
   readonly #project: RealtimeProject;
   readonly #slots: SlotBudget;
-  readonly #registrations = new Map<Channel, Registration>();
-  readonly #indexes = new Map<number, MatchIndex>();
+  readonly #subscriptions: Subscriptions;
   readonly #relations = new Map<number, KnownRelation>();
-  readonly #roles = new Map<string, RoleFacts>();
-  #bindings = 0;
-  #catalogue: Catalogue | null = null;
+  readonly #pauses = new Pauses(() => performance.now());
   #stream: ReplicationStream | null = null;
   #queue: ChangeQueue;
   #state: "idle" | "starting" | "streaming" | "retrying" | "closed" = "idle";
@@ -91,17 +63,21 @@ export class ChangeFeed {
   #failures = 0;
   #heldSlotOf: string | null = null;
   #isActivating = false;
-  /** Messages that arrive while a new catalogue is read. */
-  #isReloading = false;
-  /** The reading of the catalogue that has begun last. */
-  #reloading: Promise<void> = Promise.resolve();
-  #held: { readonly body: Buffer; readonly start: number; readonly end: number }[] = [];
+  readonly #holds = new Set<Hold>();
+  /** What has come while something was held back; the stream is paused, so it is a piece of one read at most. */
+  #held: HeldMessage[] = [];
+  /** Work on messages since others had their turn. */
+  #workedMs = 0;
+  /** The reading of the catalogue that goes on; null when none does. */
+  #reloading: Promise<void> | null = null;
+  #laterReload: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
 
   constructor(project: RealtimeProject, slots: SlotBudget) {
     this.#project = project;
     this.#slots = slots;
+    this.#subscriptions = new Subscriptions(project);
     this.#queue = this.#newQueue();
   }
 
@@ -110,7 +86,7 @@ export class ChangeFeed {
   }
 
   get isIdle(): boolean {
-    return this.#registrations.size === 0 && this.#stream === null;
+    return this.#subscriptions.size === 0 && this.#stream === null;
   }
 
   get lagBytes(): number {
@@ -126,20 +102,7 @@ export class ChangeFeed {
   /** Tells the channel by a `system` message when the bindings hold, or why they do not. */
   register(channel: Channel, requested: readonly RequestedBinding[], ids: readonly number[]): void {
     this.unregister(channel);
-    let bindings: Registration["bindings"];
-    try {
-      bindings = requested.map((binding, index) => ({ id: ids[index] ?? 0, spec: parseBinding(binding) }));
-    } catch (error) {
-      if (!(error instanceof FilterError)) throw error;
-      channel.system("postgres_changes", "error", error.message);
-      return;
-    }
-    if (this.#bindings + bindings.length > MAX_BINDINGS) {
-      channel.system("postgres_changes", "error", "Too many subscriptions to database changes of this project");
-      return;
-    }
-    this.#bindings += bindings.length;
-    this.#registrations.set(channel, { channel, bindings, entries: [], state: "waiting", lastError: null });
+    if (!this.#subscriptions.add(channel, requested, ids)) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#state === "retrying") this.#scheduleRetry();
@@ -147,12 +110,9 @@ export class ChangeFeed {
   }
 
   unregister(channel: Channel): void {
-    const registration = this.#registrations.get(channel);
-    if (!registration) return;
-    this.#deactivate(registration);
-    this.#registrations.delete(channel);
-    this.#bindings -= registration.bindings.length;
-    if (this.#registrations.size > 0) return;
+    const before = this.#subscriptions.size;
+    this.#subscriptions.remove(channel);
+    if (this.#subscriptions.size === before || this.#subscriptions.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#stop("idle"), this.#project.around.slotLingerMs);
     this.#timer.unref();
@@ -160,39 +120,18 @@ export class ChangeFeed {
 
   /** The claims of the channel have changed: what it may see is asked with the new ones. */
   reregister(channel: Channel): void {
-    const registration = this.#registrations.get(channel);
-    if (!registration) return;
-    if (registration.state === "active") void this.#confirmToken(registration).catch(() => this.#wake());
-    else if (registration.state === "refused") {
-      registration.state = "waiting";
-      this.#wake();
-    }
-  }
-
-  /** What a channel may see is judged by its token of the moment: nothing is missed while the new one is looked at. */
-  async #confirmToken(registration: Registration): Promise<void> {
-    await this.#loadRoles();
-    const { channel } = registration;
-    if (channel.isClosed || registration.state !== "active") return;
-    if (this.#roles.get(channel.token.role)?.exists) {
-      channel.system("postgres_changes", "ok", "Subscribed to PostgreSQL");
-    } else {
-      this.#deactivate(registration);
-      registration.state = "waiting";
-      this.#wake();
-    }
+    this.#subscriptions.renew(channel).then(
+      (hasToBeJudged) => {
+        if (hasToBeJudged) this.#wake();
+      },
+      () => this.#wake(),
+    );
   }
 
   /** For good: the slot is gone when this returns, as far as it is ours to say. */
   close(): void {
-    this.#registrations.clear();
-    this.#indexes.clear();
+    this.#subscriptions.clear();
     this.#stop("closed");
-  }
-
-  #deactivate(registration: Registration): void {
-    for (const { index, entry } of registration.entries) index.remove(entry);
-    registration.entries = [];
   }
 
   #wake(): void {
@@ -208,7 +147,7 @@ export class ChangeFeed {
 
   async #start(): Promise<void> {
     this.#state = "starting";
-    const slow = setTimeout(() => this.#tellAll(PROBLEMS.slow), SLOW_START_MS);
+    const slow = setTimeout(() => void this.#subscriptions.tellAll(PROBLEMS.slow), SLOW_START_MS);
     try {
       await this.#open();
       clearTimeout(slow);
@@ -223,12 +162,13 @@ export class ChangeFeed {
     const catalogue = await readCatalogue(this.#project.database());
     if ((this.#state as string) === "closed") return;
     this.#relations.clear();
-    this.#adopt(catalogue);
+    await this.#subscriptions.takeOver(catalogue);
+    if ((this.#state as string) === "closed") return;
     if (catalogue.tables.size === 0) {
       // Nothing is published: whoever asks is told so, and no slot is held for it.
-      for (const registration of this.#registrations.values()) this.#refuse(registration, null);
       this.#state = "idle";
       this.#watch();
+      await this.#subscriptions.refuseAll();
       return;
     }
     const login = snapshot.replication;
@@ -255,9 +195,6 @@ export class ChangeFeed {
     this.#state = "streaming";
     this.#failures = 0;
     this.#watch();
-    for (const registration of this.#registrations.values()) {
-      if (registration.state !== "refused") registration.state = "waiting";
-    }
     this.#wake();
   }
 
@@ -279,7 +216,7 @@ export class ChangeFeed {
     );
     this.#closeStream();
     this.#state = "retrying";
-    this.#tellAll(problem);
+    void this.#subscriptions.tellAll(problem);
     this.#failures += 1;
     this.#scheduleRetry();
   }
@@ -290,7 +227,7 @@ export class ChangeFeed {
     // Spread, so that all projects of a server that was away do not come back at once.
     this.#timer = setTimeout(
       () => {
-        if (this.#registrations.size === 0) this.#stop("idle");
+        if (this.#subscriptions.size === 0) this.#stop("idle");
         else void this.#start();
       },
       pause * (0.75 + Math.random() / 2),
@@ -301,13 +238,13 @@ export class ChangeFeed {
   #stop(state: "idle" | "closed"): void {
     if (this.#state === "closed") return;
     clearTimeout(this.#timer);
+    clearTimeout(this.#laterReload);
     clearInterval(this.#refresh);
+    this.#laterReload = undefined;
     this.#timer = undefined;
     this.#refresh = undefined;
     this.#closeStream();
-    this.#catalogue = null;
-    this.#relations.clear();
-    this.#roles.clear();
+    this.#subscriptions.forgetCatalogue();
     this.#failures = 0;
     this.#state = state;
   }
@@ -316,27 +253,27 @@ export class ChangeFeed {
     this.#stream?.close();
     this.#stream = null;
     this.#held = [];
+    this.#holds.clear();
     this.#queue.close();
     this.#queue = this.#newQueue();
     this.#relations.clear();
-    for (const registration of this.#registrations.values()) {
-      this.#deactivate(registration);
-      if (registration.state !== "refused") registration.state = "waiting";
-    }
+    this.#subscriptions.suspend();
     if (this.#heldSlotOf !== null) this.#slots.giveBack(this.#heldSlotOf);
     this.#heldSlotOf = null;
   }
 
   #newQueue(): ChangeQueue {
-    return new ChangeQueue({
+    const queue: ChangeQueue = new ChangeQueue({
       project: this.#project,
-      roleFacts: (role) => this.#roles.get(role),
+      roleFacts: (role) => this.#subscriptions.roleFacts(role),
       onPressure: (isHigh) => {
-        if (isHigh) this.#stream?.pause();
-        else this.#stream?.resume();
+        if (queue !== this.#queue) return;
+        if (isHigh) this.#hold("backlog");
+        else this.#release("backlog");
       },
       onFailure: (error) => this.#failed(error),
     });
+    return queue;
   }
 
   // ---- what may change meanwhile --------------------------------------------------------------------------------
@@ -348,18 +285,16 @@ export class ChangeFeed {
   }
 
   async #look(): Promise<void> {
-    if (this.#state === "closed" || this.#registrations.size === 0) return;
+    if (this.#state === "closed" || this.#subscriptions.size === 0) return;
     if (this.#queue.ageMs(this.#project.around.now()) > MAX_BACKLOG_AGE_MS) {
       this.#failed(new FeedProblem(PROBLEMS.behind));
       return;
     }
-    if (this.#state !== "streaming" && this.#state !== "idle") return;
+    if ((this.#state !== "streaming" && this.#state !== "idle") || this.#pauses.waitMs > 0) return;
     try {
       const fingerprint = await readFingerprint(this.#project.database());
-      this.#roles.clear();
-      await this.#loadRoles();
-      if (fingerprint === this.#catalogue?.fingerprint) return;
-      await this.#reload();
+      await this.#subscriptions.reloadRoles();
+      if (fingerprint !== this.#subscriptions.catalogue?.fingerprint) await this.#reload();
     } catch {
       // The stream itself tells when the database is away.
     }
@@ -370,353 +305,188 @@ export class ChangeFeed {
    * whoever was subscribed goes from the old tables to the new ones in one step, so nothing is missed.
    */
   #reload(): Promise<void> {
-    if (this.#isReloading) return this.#reloading;
-    this.#isReloading = true;
-    this.#reloading = this.#readAnew();
+    this.#reloading ??= this.#readAnew().finally(() => {
+      this.#reloading = null;
+    });
     return this.#reloading;
   }
 
   /** As {@link #reload}, but never content with a reading that began before the call: it may have seen less. */
   async #reloadFromNowOn(): Promise<void> {
-    while (this.#isReloading) await this.#reloading.catch(() => {}); // its failure is told to who began it
+    while (this.#reloading) await this.#reloading.catch(() => {}); // its failure is told to who began it
     await this.#reload();
   }
 
+  /** The stream has told of a table that the catalogue does not know like this. */
+  #reloadSoon(): void {
+    const { waitMs } = this.#pauses;
+    if (waitMs === 0) void this.#reload().catch(() => {});
+    // Whoever changes tables all the time goes by the old catalogue meanwhile; holding the stream back would keep
+    // everybody's WAL.
+    else
+      this.#laterReload ??= setTimeout(() => {
+        this.#laterReload = undefined;
+        if (this.#state === "streaming") void this.#reload().catch(() => {});
+      }, waitMs).unref();
+  }
+
   async #readAnew(): Promise<void> {
-    this.#stream?.pause();
+    const startedAt = performance.now();
+    this.#hold("catalogue");
     try {
       const catalogue = await readCatalogue(this.#project.database());
-      if (this.#state === "streaming" || this.#state === "idle") this.#takeOver(catalogue);
+      if (this.#state !== "streaming" && this.#state !== "idle") return;
+      this.#queue.forgetRights();
+      await this.#subscriptions.takeOver(catalogue);
+      const relations = [...this.#relations.values()];
+      this.#relations.clear();
+      const slices = new Slices(this.#project.ref);
+      for (const { relation } of relations) {
+        this.#know(relation);
+        if (slices.isDue) await slices.pause();
+      }
+      if (catalogue.tables.size > 0) this.#wake();
+      else {
+        if ((this.#state as string) === "streaming") this.#closeStream();
+        if ((this.#state as string) !== "closed") this.#state = "idle";
+        await this.#subscriptions.refuseAll();
+      }
     } finally {
-      this.#isReloading = false;
-      const held = this.#held;
-      this.#held = [];
-      for (const { body, start, end } of held) this.#message(body, start, end);
-      this.#stream?.resume();
+      this.#pauses.ended(startedAt);
+      this.#release("catalogue");
     }
   }
-
-  #takeOver(catalogue: Catalogue): void {
-    const isEmpty = catalogue.tables.size === 0;
-    this.#adopt(catalogue);
-    for (const registration of this.#registrations.values()) {
-      const wasActive = registration.state === "active";
-      this.#deactivate(registration);
-      registration.state = "waiting";
-      registration.lastError = null;
-      if (!wasActive || isEmpty) continue;
-      const compiled = this.#compile(registration);
-      if (compiled) this.#confirm(registration, compiled.found);
-    }
-    if (isEmpty) {
-      if (this.#state === "streaming") this.#closeStream();
-      this.#state = "idle";
-      for (const registration of this.#registrations.values()) this.#refuse(registration, null);
-    } else this.#wake();
-  }
-
-  #adopt(catalogue: Catalogue): void {
-    this.#catalogue = catalogue;
-    this.#indexes.clear();
-    this.#queue.forgetRights();
-    const relations = [...this.#relations.values()];
-    this.#relations.clear();
-    for (const { relation } of relations) this.#know(relation);
-  }
-
-  async #loadRoles(): Promise<void> {
-    const wanted = new Set([...this.#registrations.keys()].map(({ token }) => token.role));
-    for (const role of wanted) {
-      if (this.#roles.has(role)) continue;
-      const facts = isServiceRoleName(role)
-        ? { exists: false, bypassesRowSecurity: false }
-        : await readRole(this.#project.database(), role);
-      this.#roles.set(role, facts);
-    }
-  }
-
-  // ---- registering ----------------------------------------------------------------------------------------------
 
   async #activate(): Promise<void> {
     // Somebody who has just published a table, and subscribes to it, is not told of how it was before: only who waits
     // before the catalogue is looked at is judged by it. Who comes meanwhile has the next turn.
-    const waiting = [...this.#registrations.values()].filter(({ state }) => state === "waiting");
+    const waiting = this.#subscriptions.waiting;
+    let pauseMs = 50;
     try {
       const fingerprint = await readFingerprint(this.#project.database());
-      if (fingerprint !== this.#catalogue?.fingerprint) await this.#reloadFromNowOn();
-      await this.#loadRoles();
-      for (const registration of waiting) {
-        if (registration.state !== "waiting" || this.#state !== "streaming") continue;
-        if (this.#registrations.get(registration.channel) !== registration) continue; // it has left meanwhile
-        const isDone = this.#register(registration);
-        if (isDone instanceof Promise) await isDone;
+      const isNew = fingerprint !== this.#subscriptions.catalogue?.fingerprint;
+      if (isNew && this.#pauses.waitMs > 0) pauseMs = Math.max(pauseMs, this.#pauses.waitMs);
+      else {
+        if (isNew) await this.#reloadFromNowOn();
+        await this.#subscriptions.loadRoles(waiting);
+        await this.#subscriptions.judge(waiting, () => this.#state === "streaming");
       }
     } catch (error) {
-      // The database could not be asked. The registrations still wait; they are looked at again.
+      // The database could not be asked. The subscriptions still wait; they are looked at again.
       this.#project.around.logger.warn(
         { projectRef: this.#project.ref, err: error },
         "subscriptions could not be checked",
       );
-      setTimeout(() => this.#wake(), RETRY_MIN_MS).unref();
+      pauseMs = RETRY_MIN_MS;
     } finally {
       this.#isActivating = false;
     }
-    if ([...this.#registrations.values()].some(({ state }) => state === "waiting") && this.#state === "streaming") {
-      setTimeout(() => this.#wake(), 50).unref();
+    if (this.#subscriptions.hasWaiting && this.#state === "streaming") {
+      setTimeout(() => this.#wake(), pauseMs).unref();
     }
   }
 
-  /** At once when nothing has to be asked of the database. */
-  #register(registration: Registration): Promise<void> | undefined {
-    const compiled = this.#compile(registration);
-    if (!compiled) return undefined;
-    const { found, checks } = compiled;
-    if (checks.length === 0) {
-      this.#confirm(registration, found);
-      return undefined;
-    }
-    registration.state = "checking";
-    return this.#confirmChecked(registration, found, checks);
+  // ---- messages of the stream -----------------------------------------------------------------------------------
+
+  #hold(reason: Hold): void {
+    this.#holds.add(reason);
+    this.#stream?.pause();
   }
 
-  /** @returns Null when the bindings do not fit what is published: the registration is refused. */
-  #compile(
-    registration: Registration,
-  ): { readonly found: Registration["entries"]; readonly checks: (() => Promise<void>)[] } | null {
-    const found: Registration["entries"] = [];
-    const checks: (() => Promise<void>)[] = [];
-    for (const { id, spec } of registration.bindings) {
-      try {
-        for (const table of this.#tablesOf(registration, spec)) {
-          const tests = compileFilters(spec.filters, table);
-          if (tests.length < spec.filters.length) {
-            if (spec.table === "*") continue; // a filter on a column that this one of many tables does not have
-            const missing = spec.filters.find(({ column }) => !table.columnsByName.has(column));
-            throw new FilterError(`ERROR P0001 (raise_exception) invalid column for filter ${missing?.column}`);
-          }
-          for (const compiled of tests) {
-            if (compiled.test === null) checks.push(() => checkFilter(this.#project.database(), compiled));
-          }
-          const select = spec.select === null ? "*" : JSON.stringify(spec.select);
-          const entry: Entry = { channel: registration.channel, id, spec, tests, select };
-          found.push({ index: this.#indexOf(table), entry });
-        }
-      } catch (error) {
-        if (!(error instanceof FilterError)) throw error;
-        this.#refuse(registration, { spec, exception: error.message });
-        return null;
+  #release(reason: Hold): void {
+    if (!this.#holds.delete(reason) || this.#holds.size > 0) return;
+    if (this.#held.length > 0) this.#goOn();
+    else this.#stream?.resume();
+  }
+
+  /** Works off what was held back, in order; what comes meanwhile is behind it. */
+  #goOn(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const [index, { body, start, end }] of held.entries()) {
+      if (this.#holds.size > 0) {
+        this.#held = held.slice(index);
+        return;
       }
+      this.#work(body, start, end);
     }
-    return { found, checks };
+    if (this.#holds.size === 0) this.#stream?.resume();
   }
-
-  async #confirmChecked(
-    registration: Registration,
-    found: Registration["entries"],
-    checks: readonly (() => Promise<void>)[],
-  ): Promise<void> {
-    try {
-      for (const check of checks) await check();
-    } catch (error) {
-      if (!(error instanceof DatabaseError)) {
-        registration.state = "waiting";
-        throw error;
-      }
-      const spec = registration.bindings.find(({ spec: { filters } }) => filters.length > 0)?.spec;
-      if (spec) this.#refuse(registration, { spec, exception: `ERROR ${error.code} ${error.message}` });
-      return;
-    }
-    if (registration.state === "checking" && this.#registrations.get(registration.channel) === registration) {
-      this.#confirm(registration, found);
-    }
-  }
-
-  #confirm(registration: Registration, found: Registration["entries"]): void {
-    for (const { index, entry } of found) index.add(entry);
-    registration.entries = found;
-    registration.state = "active";
-    registration.lastError = null;
-    registration.channel.system("postgres_changes", "ok", "Subscribed to PostgreSQL");
-  }
-
-  /** @throws {FilterError} */
-  #tablesOf({ channel }: Registration, spec: BindingSpec): readonly Table[] {
-    if (!this.#roles.get(channel.token.role)?.exists) {
-      throw new FilterError(`ERROR 42704 (undefined_object) role "${channel.token.role}" does not exist`);
-    }
-    const tables = [...(this.#catalogue?.tables.values() ?? [])].filter(
-      ({ schema, name }) =>
-        (spec.schema === "*" || spec.schema === schema) && (spec.table === "*" || spec.table === name),
-    );
-    if (tables.length === 0) throw new FilterError("");
-    const [table] = tables;
-    const missing = spec.select?.find((name) => !table?.columnsByName.has(name));
-    if (missing !== undefined)
-      throw new FilterError(`ERROR P0001 (raise_exception) invalid column for select ${missing}`);
-    return tables;
-  }
-
-  /** @param fault Null: nothing at all is published. */
-  #refuse(registration: Registration, fault: { spec: BindingSpec; exception: string } | null): void {
-    registration.state = "refused";
-    const spec = fault?.spec ?? registration.bindings[0]?.spec;
-    if (!spec) return;
-    const message =
-      fault === null || fault.exception === ""
-        ? `Unable to subscribe to changes with given parameters. Please check Realtime is enabled for the given connect parameters: ${describeBinding(spec)}`
-        : `Unable to subscribe to changes with given parameters. An exception happened so please check your connect parameters: ${describeBinding(spec)}. Exception: ${fault.exception}`;
-    this.#tell(registration, message);
-  }
-
-  #tellAll(message: string): void {
-    for (const registration of this.#registrations.values()) {
-      if (registration.state !== "refused") this.#tell(registration, message);
-    }
-  }
-
-  #tell(registration: Registration, message: string): void {
-    if (registration.lastError === message || registration.channel.isClosed) return;
-    registration.lastError = message;
-    registration.channel.system("postgres_changes", "error", message);
-  }
-
-  #indexOf(table: Table): MatchIndex {
-    let index = this.#indexes.get(table.oid);
-    if (!index) {
-      index = new MatchIndex();
-      this.#indexes.set(table.oid, index);
-    }
-    return index;
-  }
-
-  // ---- changes --------------------------------------------------------------------------------------------------
 
   #message(body: Buffer, start: number, end: number): void {
-    if (this.#isReloading) {
-      this.#held.push({ body, start, end });
-      return;
-    }
+    if (this.#holds.size > 0 || this.#held.length > 0) this.#held.push({ body, start, end });
+    else this.#work(body, start, end);
+  }
+
+  /** One read of the stream holds hundreds of messages, each for as many bindings as the tenant likes. */
+  #work(body: Buffer, start: number, end: number): void {
+    const startedAt = performance.now();
+    const matching = this.#read(body, start, end);
+    this.#workedMs += performance.now() - startedAt;
+    if (matching === undefined && this.#workedMs < SLICE_MS) return;
+    this.#hold("turn");
+    const stream = this.#stream;
+    Promise.resolve(matching)
+      .then(() => new Slices(this.#project.ref).pause())
+      .catch((error: Error) => this.#failed(error))
+      .finally(() => {
+        this.#workedMs = 0;
+        if (stream === this.#stream) this.#release("turn");
+      });
+  }
+
+  /** @returns A promise when it takes several turns of the loop. */
+  #read(body: Buffer, start: number, end: number): Promise<void> | undefined {
     const relationOid = relationOfChange(body, start);
     if (relationOid !== null) {
       const known = this.#relations.get(relationOid);
-      const index = known && this.#indexes.get(known.table.oid);
       // Nobody listens to the table: the row is not even taken apart.
-      if (known && index && index.size > 0) this.#change(body, start, end, known, index);
-      return;
+      if (!known || !this.#subscriptions.index.hasListeners(known.table)) return undefined;
+      return this.#change(body, start, end, known);
     }
     const message = decodeMessage(body, start, end);
     if (message.tag === "begin") {
       this.#committedAtMs = message.committedAtMs;
       this.#xid = message.xid;
-    } else if (message.tag === "relation") this.#relation(message.relation);
-  }
-
-  /** Comes before the first change of a table and again after its shape has changed. */
-  #relation(relation: Relation): void {
-    if (this.#know(relation)) this.#queue.forgetRights();
-    else void this.#reload().catch(() => {});
+    } else if (message.tag === "relation") {
+      // Comes before the first change of a table and again after its shape has changed.
+      if (this.#know(message.relation)) this.#queue.forgetRights();
+      else this.#reloadSoon();
+    }
+    return undefined;
   }
 
   /** @returns False when the catalogue does not say the same of the table. */
   #know(relation: Relation): boolean {
-    const table = this.#catalogue?.tables.get(relation.oid);
+    const table = this.#subscriptions.catalogue?.tables.get(relation.oid);
     if (!table) return false;
-    const columns = columnsOf(relation, table);
-    this.#relations.set(relation.oid, { relation, table, columns });
-    const isSame = relation.columns.every(({ name }) => table.columnsByName.has(name));
-    return isSame && sameIdentity(relation, table) && table.name === relation.table;
+    const known = knownRelation(relation, table);
+    this.#relations.set(relation.oid, known);
+    return isAsInCatalogue(known);
   }
 
-  #change(body: Buffer, start: number, end: number, known: KnownRelation, index: MatchIndex): void {
+  #change(body: Buffer, start: number, end: number, known: KnownRelation): Promise<void> | undefined {
+    const { table } = known;
     const message = decodeMessage(body, start, end);
-    const { table, relation } = known;
-    let change: Change;
-    const common = { table, committedAtMs: this.#committedAtMs, xid: this.#xid };
-    switch (message.tag) {
-      case "insert":
-        change = { ...common, type: "INSERT", row: valuesOf(known, message.row), old: null };
-        break;
-      case "update": {
-        const old = message.old && valuesOf(known, message.old);
-        const row = filled(valuesOf(known, message.row), relation.replicaIdentity === "f" ? old : null);
-        change = { ...common, type: "UPDATE", row, old: identityOf(known, old, message.oldIsKey, row) };
-        break;
-      }
-      case "delete": {
-        const old = valuesOf(known, message.old);
-        change = { ...common, type: "DELETE", row: null, old: identityOf(known, old, message.oldIsKey, old) };
-        break;
-      }
-      default:
-        return;
-    }
+    const change = changeOf(message, known, { committedAtMs: this.#committedAtMs, xid: this.#xid });
+    if (!change) return undefined;
     const source = change.row ?? change.old;
     const hasNoKey = change.type !== "DELETE" && table.primaryKey.length === 0;
-    const candidates = hasNoKey
-      ? index.all(change.type).map((entry) => ({ entry, undecided: [] }))
-      : index.match(change.type, (column) => valueForFilter(source?.get(column)));
-    if (candidates.length === 0) return;
+    const matched = this.#subscriptions.index.match(
+      table,
+      change.type,
+      hasNoKey ? null : (column) => valueForFilter(source?.get(column)),
+    );
+    const queue = this.#queue;
     const receivedAtMs = this.#project.around.now();
-    this.#queue.add({ change, candidates, bytes: end - start + 100 * candidates.length, receivedAtMs });
+    const enqueue = (candidates: readonly Candidate[]) => {
+      if (candidates.length === 0) return;
+      queue.add({ change, candidates, bytes: end - start + 100 * candidates.length, receivedAtMs });
+    };
+    if (matched instanceof Promise) return matched.then(enqueue);
+    enqueue(matched);
+    return undefined;
   }
-}
-
-/** The table's columns in the relation's order; one that was renamed since then is known by its place. */
-function columnsOf(relation: Relation, table: Table): (Column | undefined)[] {
-  const names = new Set(relation.columns.map(({ name }) => name));
-  const stored = table.columns.filter(({ isGenerated, name }) => !isGenerated || names.has(name));
-  return relation.columns.map(({ name }, index) => {
-    const column = table.columnsByName.get(name);
-    if (column) return column;
-    const inPlace = stored[index];
-    return inPlace && !names.has(inPlace.name) ? { ...inPlace, name } : undefined;
-  });
-}
-
-function valuesOf({ columns }: KnownRelation, tuple: Tuple): Map<Column, TupleValue> {
-  const values = new Map<Column, TupleValue>();
-  tuple.forEach((value, index) => {
-    const column = columns[index];
-    if (column) values.set(column, value);
-  });
-  return values;
-}
-
-/** A large value that was left alone is in the old row, when that was sent whole. */
-function filled(row: Map<Column, TupleValue>, old: Values | null): Map<Column, TupleValue> {
-  if (!old) return row;
-  for (const [column, value] of row) {
-    const before = old.get(column);
-    if (value === UNCHANGED && before !== undefined) row.set(column, before);
-  }
-  return row;
-}
-
-/** Without an old row its key is the new one's: PostgreSQL sends the old one only when it was another. */
-function identityOf(
-  { relation, columns }: KnownRelation,
-  old: Values | null,
-  oldIsKey: boolean,
-  row: Values,
-): Map<Column, TupleValue> {
-  const keys = columns.filter(
-    (column, index): column is Column => column !== undefined && relation.columns[index]?.isKey === true,
-  );
-  const isWhole = old !== null && !oldIsKey;
-  const source = old ?? row;
-  const wanted = isWhole ? columns.filter((column) => column !== undefined) : keys;
-  return new Map(wanted.flatMap((column) => (source.has(column) ? [[column, source.get(column) as TupleValue]] : [])));
-}
-
-function valueForFilter(value: TupleValue | undefined): string | null | undefined {
-  return typeof value === "symbol" ? undefined : value;
-}
-
-/** The stream names the identity's columns; for the primary key they are the catalogue's. */
-function sameIdentity(relation: Relation, table: Table): boolean {
-  if (relation.replicaIdentity !== "d") return true;
-  const keys = relation.columns.filter(({ isKey }) => isKey).map(({ name }) => name);
-  return keys.length === table.primaryKey.length && table.primaryKey.every(({ name }) => keys.includes(name));
 }
 
 /** What of a failure subscribers may read. */

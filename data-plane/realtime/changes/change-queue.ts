@@ -3,13 +3,14 @@
  * as it has to be (row-level security, filters that only SQL can decide), then delivered; the next one gathers meanwhile.
  */
 import type { DatabaseError, ProjectDatabase } from "../../database/database.ts";
+import { Slices } from "../../work/slices.ts";
 import type { Channel } from "../channel.ts";
 import type { RealtimeProject } from "../project.ts";
 import { type Frame, fanOutFrame } from "../protocol/server-frame.ts";
 import type { VerifiedToken } from "../tokens/token-verifier.ts";
 import { type Column, type RoleFacts, readReadableColumns, type Table } from "./catalogue.ts";
 import { type Change, type Conversions, changeData, changeError, type Values } from "./change-message.ts";
-import type { Candidate, Entry } from "./match-index.ts";
+import type { Candidate, CompiledFilter, Entry } from "./match-index.ts";
 import { UNCHANGED } from "./pgoutput/decode.ts";
 import {
   convertValues,
@@ -148,7 +149,7 @@ export class ChangeQueue {
       try {
         const delivery = new BatchDelivery(this.#options, batch, this.#readable);
         await delivery.prepare();
-        if (!this.#isClosed) delivery.send();
+        await delivery.send(() => this.#isClosed);
         return;
       } catch (error) {
         if (this.#isClosed) return;
@@ -162,6 +163,8 @@ export class ChangeQueue {
 /** What is known of one batch by the time it is sent. */
 class BatchDelivery {
   readonly #options: ChangeQueueOptions;
+  /** A change may be for as many subscribers as the tenant likes. */
+  readonly #slices: Slices;
   readonly #batch: readonly QueuedChange[];
   readonly #readable: Map<string, { readonly columns: ReadonlySet<number>; readonly untilMs: number }>;
   readonly #isDenied = new Map<Candidate, true>();
@@ -177,6 +180,7 @@ class BatchDelivery {
     readable: Map<string, { readonly columns: ReadonlySet<number>; readonly untilMs: number }>,
   ) {
     this.#options = options;
+    this.#slices = new Slices(options.project.ref);
     this.#batch = batch;
     this.#readable = readable;
   }
@@ -206,6 +210,7 @@ class BatchDelivery {
     const wanted = new Map<string, { table: number; role: string }>();
     for (const { change, candidates } of this.#batch) {
       for (const { entry } of candidates) {
+        if (this.#slices.isDue) await this.#slices.pause();
         const key = rightsKey(change.table, entry.channel.token.role);
         const known = this.#readable.get(key);
         if (!known || known.untilMs < now) wanted.set(key, { table: change.table.oid, role: entry.channel.token.role });
@@ -239,15 +244,17 @@ class BatchDelivery {
   }
 
   async #testUndecided(): Promise<void> {
-    const questions = this.#batch.flatMap((queued) =>
-      queued.candidates.flatMap((candidate) =>
-        candidate.undecided.map((compiled) => {
-          const values = queued.change.row ? this.#rowOf(queued) : queued.change.old;
+    const questions: { candidate: Candidate; compiled: CompiledFilter; value: string | null }[] = [];
+    for (const queued of this.#batch) {
+      const values = queued.change.row ? this.#rowOf(queued) : queued.change.old;
+      for (const candidate of queued.candidates) {
+        if (this.#slices.isDue) await this.#slices.pause();
+        for (const compiled of candidate.undecided) {
           const value = values?.get(compiled.column);
-          return { candidate, compiled, value: typeof value === "string" ? value : null };
-        }),
-      ),
-    );
+          questions.push({ candidate, compiled, value: typeof value === "string" ? value : null });
+        }
+      }
+    }
     if (questions.length === 0) return;
     const answers = await testFilters(this.#database, questions);
     questions.forEach(({ candidate }, index) => {
@@ -289,6 +296,7 @@ class BatchDelivery {
       for (const queued of changes) {
         if (queued.change.type === "DELETE" || errorOf(queued.change) !== null) continue;
         for (const candidate of queued.candidates) {
+          if (this.#slices.isDue) await this.#slices.pause();
           const { token } = candidate.entry.channel;
           if (this.#isDenied.has(candidate) || this.#options.roleFacts(token.role)?.bypassesRowSecurity) continue;
           const key = claimsKey(token);
@@ -335,20 +343,22 @@ class BatchDelivery {
 
   // ---- sending ---------------------------------------------------------------------------------------------------
 
-  send(): void {
+  async send(isOver: () => boolean): Promise<void> {
     const { project } = this.#options;
     for (const queued of this.#batch) {
+      if (isOver()) return;
       if (project.changes.isOver(project.settings.maxEventsPerSecond, project.seconds)) return; // as upstream: silently
-      this.#sendChange(queued);
+      await this.#sendChange(queued);
     }
   }
 
-  #sendChange(queued: QueuedChange): void {
+  async #sendChange(queued: QueuedChange): Promise<void> {
     const { project } = this.#options;
     const error = errorOf(queued.change);
     const byChannel = new Map<Channel, Map<string, { ids: number[]; data: string }>>();
     const dataByView = new Map<string, string>();
     for (const candidate of queued.candidates) {
+      if (this.#slices.isDue) await this.#slices.pause();
       const { entry } = candidate;
       if (entry.channel.isClosed || this.#isDenied.has(candidate)) continue;
       const data = error === null ? this.#dataFor(queued, entry, dataByView) : changeError(queued.change, error);
@@ -362,6 +372,8 @@ class BatchDelivery {
     }
     const frames = new Map<string, Frame>();
     for (const [channel, views] of byChannel) {
+      if (this.#slices.isDue) await this.#slices.pause();
+      if (channel.isClosed) continue;
       for (const { ids, data } of views.values()) {
         const key = `${channel.version} ${ids} ${channel.topicJson}${views.size > 1 ? data : ""}${channel.token.role}`;
         let frame = frames.get(key);

@@ -71,42 +71,26 @@ export class MatchIndex {
     if (values?.size === 0) this.#byValue.delete(key.column);
   }
 
-  /** @param read Of the new row, or of the old row's identity for a deletion. */
-  match(type: ChangeType, read: ValueOf): Candidate[] {
-    const candidates: Candidate[] = [];
-    for (const entry of this.#plain) this.#consider(entry, type, read, candidates);
+  /**
+   * Those whom the change is for, one after the other, so that whoever goes through them can stop in between.
+   * @param read Of the new row, or of the old row's identity for a deletion.
+   * @returns Null stands for an entry that was looked at and does not want it.
+   */
+  *match(type: ChangeType, read: ValueOf): Generator<Candidate | null> {
+    for (const entry of this.#plain) yield candidateOf(entry, type, read);
     for (const [column, values] of this.#byValue) {
       const value = read(column);
       if (typeof value !== "string") continue;
-      for (const entry of values.get(value) ?? []) this.#consider(entry, type, read, candidates);
+      for (const entry of values.get(value) ?? []) yield candidateOf(entry, type, read);
     }
-    return candidates;
   }
 
-  /** Everybody who listens to this kind of change, whatever the filters say. */
-  all(type: ChangeType): Entry[] {
-    const entries: Entry[] = [];
-    const add = (entry: Entry) => {
-      if (entry.spec.event === "*" || entry.spec.event === type) entries.push(entry);
-    };
-    for (const entry of this.#plain) add(entry);
-    for (const values of this.#byValue.values()) for (const set of values.values()) for (const entry of set) add(entry);
-    return entries;
-  }
-
-  #consider(entry: Entry, type: ChangeType, read: ValueOf, candidates: Candidate[]): void {
-    if (entry.spec.event !== "*" && entry.spec.event !== type) return;
-    let undecided: CompiledFilter[] | null = null;
-    for (const compiled of entry.tests) {
-      const value = read(compiled.column);
-      if (value === undefined && !compiled.column.isGenerated) return;
-      if (compiled.test === null) {
-        if (type === "DELETE" && value === undefined) return;
-        undecided ??= [];
-        undecided.push(compiled);
-      } else if (!compiled.test(value ?? null)) return;
-    }
-    candidates.push({ entry, undecided: undecided ?? NONE });
+  /** Everybody who listens to this kind of change, whatever the filters say; null as above. */
+  *all(type: ChangeType): Generator<Candidate | null> {
+    for (const entry of this.#plain) yield wants(entry, type) ? { entry, undecided: NONE } : null;
+    for (const values of this.#byValue.values())
+      for (const set of values.values())
+        for (const entry of set) yield wants(entry, type) ? { entry, undecided: NONE } : null;
   }
 
   #placeOf(entry: Entry, isMade: boolean): Set<Entry> | undefined {
@@ -124,6 +108,25 @@ export class MatchIndex {
     }
     return place;
   }
+}
+
+function wants({ spec }: Entry, type: ChangeType): boolean {
+  return spec.event === "*" || spec.event === type;
+}
+
+function candidateOf(entry: Entry, type: ChangeType, read: ValueOf): Candidate | null {
+  if (!wants(entry, type)) return null;
+  let undecided: CompiledFilter[] | null = null;
+  for (const compiled of entry.tests) {
+    const value = read(compiled.column);
+    if (value === undefined && !compiled.column.isGenerated) return null;
+    if (compiled.test === null) {
+      if (type === "DELETE" && value === undefined) return null;
+      undecided ??= [];
+      undecided.push(compiled);
+    } else if (!compiled.test(value ?? null)) return null;
+  }
+  return { entry, undecided: undecided ?? NONE };
 }
 
 function indexKey({ tests }: Entry): { column: Column; value: string } | null {

@@ -1,7 +1,8 @@
 /** Work of unbounded size for the processes that serve everybody: most of it needs no more than a public key. */
 import { connect } from "node:net";
 import type { CreatedProject } from "../../harness/standalone.ts";
-import { type Attack, Outcomes, pause, repeat, session, type World } from "./attack.ts";
+import { signToken } from "../../harness/storage-world.ts";
+import { type Attack, describe, Outcomes, pause, repeat, session, type World } from "./attack.ts";
 import { trickleBodies } from "./slow-clients.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -10,14 +11,14 @@ async function ask(
   project: CreatedProject,
   path: string,
   until: AbortSignal,
-  options: { key?: string; method?: string; type?: string; body?: Buffer | string } = {},
+  options: { key?: string; bearer?: string; method?: string; type?: string; body?: Buffer | string } = {},
 ): Promise<string> {
   const key = options.key ?? project.anonKey;
   const response = await fetch(`${project.url}${path}`, {
     method: options.method ?? (options.body === undefined ? "GET" : "POST"),
     headers: {
       apikey: key,
-      authorization: `Bearer ${key}`,
+      authorization: `Bearer ${options.bearer ?? key}`,
       ...(options.type !== undefined && { "content-type": options.type }),
     },
     ...(options.body !== undefined && { body: options.body as string }),
@@ -28,10 +29,31 @@ async function ask(
   return `${response.status}${bytes > MEGABYTE ? ` (${Math.round(bytes / MEGABYTE)} MB)` : ""}`;
 }
 
+/** What bodies are sent to: a request for nothing would be refused before its body is looked at. */
+async function publish({ hostile }: World): Promise<void> {
+  await run(
+    hostile,
+    `create table if not exists anything (id int, t text);
+     create or replace function anything(a text) returns text language sql as $$ select 'done' $$;
+     grant all on anything to anon; notify pgrst, 'reload schema'`,
+  );
+  await untilServed(hostile, "/rest/v1/anything?limit=1");
+  await untilServed(hostile, "/rest/v1/rpc/anything?a=1");
+}
+
+async function untilServed(project: CreatedProject, path: string): Promise<void> {
+  for (let turn = 0; turn < 100; turn++) {
+    if ((await ask(project, path, AbortSignal.timeout(10_000)).catch(describe)) === "200") return;
+    await pause(100, AbortSignal.timeout(1_000));
+  }
+  throw new Error(`the hostile project does not serve ${path}`);
+}
+
 function posts(name: string, path: string, type: string, makeBody: () => Buffer | string, short = false): Attack {
   return {
     name,
     short,
+    prepare: publish,
     run({ hostile }, until) {
       const body = makeBody();
       return repeat(until, 3, (signal) => ask(hostile, path, signal, { type, body }));
@@ -95,7 +117,10 @@ export const EVENT_LOOP_ATTACKS: readonly Attack[] = [
   ),
   {
     name: "bodies of 500 MB, after lifting his limits",
-    prepare: liftLimits,
+    prepare: async (world) => {
+      await liftLimits(world);
+      await publish(world);
+    },
     run({ hostile }, until) {
       const body = Buffer.alloc(500 * MEGABYTE, 32);
       return repeat(until, 2, (signal) =>
@@ -157,16 +182,24 @@ export const EVENT_LOOP_ATTACKS: readonly Attack[] = [
   },
   {
     name: "a regular expression that doubles, in the path to the role",
-    prepare: async ({ client, hostile }) => {
+    prepare: async (world) => {
+      await publish(world);
       const jwtRoleClaimKey = `$.x[?search(@, '^(a+)+$')]`;
-      await client
+      await world.client
         .request(
           "mutation ($ref: ID!, $settings: RestSettingsInput!) { updateRestSettings(ref: $ref, settings: $settings) { ref } }",
-          { ref: hostile.ref, settings: { jwtRoleClaimKey } },
+          { ref: world.hostile.ref, settings: { jwtRoleClaimKey } },
         )
         .catch(() => undefined);
     },
-    run: ({ hostile }, until) => repeat(until, 4, (signal) => ask(hostile, "/rest/v1/anything", signal)),
+    run({ hostile }, until) {
+      let count = 0;
+      return repeat(until, 4, (signal) => {
+        count += 1; // a token that is known already would not be looked at again
+        const claims = { role: "anon", x: Array.from({ length: 20 }, () => `${"a".repeat(150)}!`), count };
+        return ask(hostile, "/rest/v1/anything?limit=1", signal, { bearer: signToken(claims, hostile.jwtSecret) });
+      });
+    },
   },
   {
     name: "sign-ins with wrong passwords",
@@ -181,6 +214,7 @@ export const EVENT_LOOP_ATTACKS: readonly Attack[] = [
   {
     name: "two hundred bodies that trickle in",
     short: true,
+    prepare: publish,
     async run({ hostile, gatewayPort }, until) {
       const target = new URL(`${hostile.url}/rest/v1/anything`).pathname;
       const clients = trickleBodies(200, { port: gatewayPort, target, headers: { apikey: hostile.anonKey } });
@@ -203,6 +237,7 @@ export const EVENT_LOOP_ATTACKS: readonly Attack[] = [
   },
   {
     name: "50 requests at once, as fast as they are answered",
+    prepare: publish,
     run: ({ hostile }, until) =>
       repeat(until, 50, async (signal) => {
         let last = "";

@@ -8,6 +8,7 @@ import { type Battlefield, prepareBattlefield, type Result } from "./battlefield
 import { CLUSTER_ATTACKS } from "./cluster.ts";
 import { EVENT_LOOP_ATTACKS } from "./event-loop.ts";
 import type { Summary } from "./neighbour.ts";
+import { REALTIME_ATTACKS } from "./realtime.ts";
 
 const BEFORE_MS = 2_000;
 const ATTACK_MS = 6_000;
@@ -17,7 +18,7 @@ const GOAL_WORST_MS = 200;
 const GOAL_PROBE_MS = 2_000;
 
 const wanted = process.argv.slice(2);
-const attacks = [...CLUSTER_ATTACKS, ...EVENT_LOOP_ATTACKS].filter(
+const attacks = [...CLUSTER_ATTACKS, ...EVENT_LOOP_ATTACKS, ...REALTIME_ATTACKS].filter(
   ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
 );
 
@@ -34,6 +35,14 @@ const columns = [
 console.log(`| ${columns.join(" | ")} |\n|${"---|".repeat(columns.length)}`);
 let missed = 0;
 let field: Battlefield = await prepareBattlefield();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    // The stack is a process of its own and would outlive this one.
+    void Promise.resolve(field[Symbol.asyncDispose]())
+      .catch(() => undefined)
+      .then(() => process.exit(130));
+  });
+}
 for (const attack of attacks) {
   try {
     const result = await field.suffer(attack, BEFORE_MS, ATTACK_MS);

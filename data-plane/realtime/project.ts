@@ -5,6 +5,7 @@ import { Authorization } from "./authorization.ts";
 import { ChangeFeed } from "./changes/change-feed.ts";
 import type { SlotBudget } from "./changes/slots.ts";
 import type { Channel } from "./channel.ts";
+import { FrameTurns } from "./limits/frame-turns.ts";
 import { RateCounter } from "./limits/rate-counter.ts";
 import { MessageFeed } from "./messages/message-feed.ts";
 import type { Outbox } from "./outbox.ts";
@@ -97,6 +98,7 @@ export class RealtimeProject {
   readonly sockets = new Set<RealtimeSocket>();
   readonly share = new OutboxShare();
   readonly authorization: Authorization;
+  readonly frameTurns: FrameTurns;
   readonly joins = new RateCounter();
   readonly events = new RateCounter();
   readonly presenceEvents = new RateCounter();
@@ -114,6 +116,7 @@ export class RealtimeProject {
 
   constructor(snapshot: ServiceSnapshot, around: RealtimeSurroundings) {
     this.ref = snapshot.projectRef;
+    this.frameTurns = new FrameTurns(this.ref);
     this.around = around;
     this.snapshot = snapshot;
     this.verifier = new TokenVerifier(snapshot.jwt);

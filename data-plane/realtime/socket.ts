@@ -77,10 +77,21 @@ export class RealtimeSocket implements SocketHandler, ChannelSocket {
   }
 
   message(data: ArrayBuffer, isBinary: boolean): void {
-    const { counters, now } = this.#project.around;
-    this.lastFrameMs = now();
-    counters.messagesIn += 1;
+    const { frameTurns, around } = this.#project;
+    this.lastFrameMs = around.now();
+    around.counters.messagesIn += 1;
     if (this.#isDropped) return;
+    if (frameTurns.isFree) {
+      frameTurns.run(() => this.#take(data, isBinary));
+      return;
+    }
+    const copied = data.slice(0); // it is lent for this call
+    if (!frameTurns.add(copied.byteLength, () => this.#take(copied, isBinary))) this.#tooSlow();
+  }
+
+  #take(data: ArrayBuffer, isBinary: boolean): void {
+    const { counters } = this.#project.around;
+    if (this.#isDropped || this.#client === null) return;
     if (isBinary) {
       const push = this.version === 2 ? parseBinaryFrame(data) : null;
       if (push) this.#userBroadcast(push);

@@ -38,13 +38,16 @@ export class HeldBytes {
     return this.#byProject.get(project) ?? 0;
   }
 
+  /** Whether the project may hold so many more now. */
+  fits(project: ProjectRef, bytes: number): boolean {
+    return this.heldBy(project) + bytes <= this.#max - this.#held - bytes;
+  }
+
   /** @returns False when the project may not hold so many more; nothing is taken then. */
   take(project: ProjectRef, bytes: number): boolean {
-    const own = this.heldBy(project) + bytes;
-    const held = this.#held + bytes;
-    if (own > this.#max - held) return false;
-    this.#held = held;
-    this.#byProject.set(project, own);
+    if (!this.fits(project, bytes)) return false;
+    this.#held += bytes;
+    this.#byProject.set(project, this.heldBy(project) + bytes);
     return true;
   }
 

@@ -48,7 +48,7 @@ export const DEFAULT_MAXIMA: Maxima = {
   schemaColumns: 100_000,
   schemaRoutines: 20_000,
   tokenCacheBytes: 16 * MIB,
-  heldBytes: 512 * MIB,
+  heldBytes: 256 * MIB,
 };
 
 function most(name: keyof Maxima, description: string) {

@@ -15,6 +15,8 @@ import { cancelRequest, MessageWriter } from "./wire/writer.ts";
 
 /** The project's part of what the process may hold in memory. */
 export interface HeldByProject {
+  /** Whether so many bytes could be taken now. */
+  fits(bytes: number): boolean;
   take(bytes: number): boolean;
   give(bytes: number): void;
 }
@@ -23,8 +25,10 @@ export interface HeldByProject {
 export interface ConnectionOwner {
   /** Something was written: call {@link Connection.flush} soon, after whatever else this turn of the loop brings. */
   onWritten(connection: Connection): void;
-  /** How long a batch ran since it came to the head of the pipeline, in milliseconds. */
-  onAnswered(tookMs: number): void;
+  /** A batch has ended. @param tookMs How long it ran since it came to the head of the pipeline. */
+  onAnswered(batch: Batch, tookMs: number): void;
+  /** The project may not hold so many bytes of the batch's answer: it is given up. */
+  onRefused(batch: Batch, bytes: number): void;
   /** A batch has ended; there may be room for the next. */
   onBatchEnd(connection: Connection): void;
   /** The batch failed by no fault of its own and kept nothing: send it again. */
@@ -322,7 +326,10 @@ export class Connection {
   /** @throws {HeldBytesExhausted} */
   private charge(batch: Batch | undefined, bytes: number): void {
     if (!batch || !this.held) return;
-    if (!this.held.take(bytes)) throw new HeldBytesExhausted();
+    if (!this.held.take(bytes)) {
+      this.owner.onRefused(batch, batch.chargedBytes + bytes);
+      throw new HeldBytesExhausted();
+    }
     batch.chargedBytes += bytes;
   }
 
@@ -376,7 +383,7 @@ export class Connection {
     this.queue.shift();
     this.giveBack(batch);
     const now = this.now();
-    this.owner.onAnswered(now - this.headSince);
+    this.owner.onAnswered(batch, now - this.headSince);
     if (this.queue.length > 0) this.headSince = now;
     else this.idleSince = now;
     if (status !== 0x49 && !batch.isLeased) {

@@ -68,6 +68,7 @@ export class Listener {
     const owner: ConnectionOwner = {
       onWritten: (connection) => connection.flush(),
       onAnswered: () => {},
+      onRefused: () => {},
       onBatchEnd: () => {},
       onRetry: (_connection, batch) => batch.fail(new ConnectionLost("not repeated", { sent: true })),
       onClosed: (_connection, reason, unanswered) => {

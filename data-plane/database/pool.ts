@@ -1,10 +1,12 @@
 /** The connections to one project's database under one login: opened on demand, shared by pipelining, lent for transactions. */
 import type { DatabaseAddress, ProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { HeldBytesExhausted } from "../held-bytes.ts";
 import type { Batch } from "./batch.ts";
 import { ConnectBackoff } from "./connect-backoff.ts";
 import { Connection, type ConnectionOwner, type HeldByProject, lostError } from "./connection.ts";
 import type { BudgetMember } from "./connection-budget.ts";
-import { ConnectionLost, PoolTimeout } from "./database.ts";
+import { ConnectionLost, DatabaseError, PoolTimeout } from "./database.ts";
+import { LargeAnswers } from "./large-answers.ts";
 import type { PoolOptions, PoolSurroundings } from "./pool-options.ts";
 import { openConnection } from "./wire/handshake.ts";
 import { SaltedPasswords } from "./wire/scram.ts";
@@ -43,12 +45,13 @@ export class Pool implements ConnectionOwner, BudgetMember {
   /** Something was submitted since the last tick. */
   isActive = false;
   private connecting = 0;
-  /** Of a batch, lately. */
-  private averageMs = 0;
+  /** Of a batch, lately. Nothing is known at first: a burst of slow or large answers is not sent all at once. */
+  private averageMs = ROW_MS / MIN_DEPTH;
   private readonly backoff = new ConnectBackoff();
   private state: "open" | "retired" | "closed" = "open";
   private onEmpty: (() => void)[] = [];
   private readonly held: HeldByProject | null;
+  private readonly largeAnswers = new LargeAnswers();
 
   constructor(projectRef: ProjectRef, address: DatabaseAddress, options: PoolOptions, around: PoolSurroundings) {
     this.projectRef = projectRef;
@@ -57,6 +60,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
     this.around = around;
     const { heldBytes } = around;
     this.held = heldBytes && {
+      fits: (bytes) => heldBytes.fits(projectRef, bytes),
       take: (bytes) => heldBytes.take(projectRef, bytes),
       give: (bytes) => heldBytes.give(projectRef, bytes),
     };
@@ -95,8 +99,13 @@ export class Pool implements ConnectionOwner, BudgetMember {
     this.around.scheduleFlush(connection);
   }
 
-  onAnswered(tookMs: number): void {
+  onAnswered(batch: Batch, tookMs: number): void {
+    this.largeAnswers.note(batch.statements, batch.receivedBytes);
     this.averageMs += (tookMs - this.averageMs) * SMOOTHING;
+  }
+
+  onRefused(batch: Batch, bytes: number): void {
+    this.largeAnswers.note(batch.statements, bytes);
   }
 
   onBatchEnd(connection: Connection): void {
@@ -239,6 +248,14 @@ export class Pool implements ConnectionOwner, BudgetMember {
   }
 
   private send(connection: Connection, batch: Batch): void {
+    const expected = this.largeAnswers.expectedFor(batch.statements);
+    if (expected > 0 && this.held && !this.held.fits(expected)) {
+      const { message } = new HeldBytesExhausted();
+      batch.fail(
+        new DatabaseError({ message, code: "53200", severity: "ERROR", statementIndex: batch.statementIndex }),
+      );
+      return;
+    }
     try {
       connection.send(batch);
     } catch (error) {

@@ -181,6 +181,21 @@ describe("a pipeline", () => {
     expect(Buffer.byteLength((error as DatabaseError).message)).toBeLessThan(65 * 1024);
   });
 
+  test("does not ask again for an answer that the project could not hold, until it can", async () => {
+    const heldBytes = new HeldBytes(10_000_000);
+    const database = open({ heldBytes });
+    const large = { text: "select repeat('x', 2000000)", values: [], prepare: true };
+    const backend = async () =>
+      (await database.pipeline([{ text: "select pg_backend_pid()", values: [], prepare: true }]))[0]?.rows[0]?.[0];
+    const before = await backend();
+    await database.pipeline([large]);
+    heldBytes.take(database.projectRef, 4_500_000);
+    await expect(database.pipeline([large])).rejects.toMatchObject({ code: "53200" });
+    expect(await backend()).toBe(before); // the connection is still there: nothing was sent
+    heldBytes.give(database.projectRef, 4_500_000);
+    expect((await database.pipeline([large]))[0]?.rows[0]?.[0]).toHaveLength(2_000_000);
+  });
+
   test("counts large answers as held by the project until it has them, and refuses above its share", async () => {
     const heldBytes = new HeldBytes(10_000_000);
     const database = open({ heldBytes });

@@ -37,7 +37,7 @@ async function publish({ hostile }: World): Promise<void> {
      create or replace function anything(a text) returns text language sql as $$ select 'done' $$;
      grant all on anything to anon; notify pgrst, 'reload schema'`,
   );
-  await untilServed(hostile, "/rest/v1/anything?limit=1");
+  await untilServed(hostile, "/rest/v1/anything?limit=0");
   await untilServed(hostile, "/rest/v1/rpc/anything?a=1");
 }
 
@@ -197,7 +197,7 @@ export const EVENT_LOOP_ATTACKS: readonly Attack[] = [
       return repeat(until, 4, (signal) => {
         count += 1; // a token that is known already would not be looked at again
         const claims = { role: "anon", x: Array.from({ length: 20 }, () => `${"a".repeat(150)}!`), count };
-        return ask(hostile, "/rest/v1/anything?limit=1", signal, { bearer: signToken(claims, hostile.jwtSecret) });
+        return ask(hostile, "/rest/v1/anything?limit=0", signal, { bearer: signToken(claims, hostile.jwtSecret) });
       });
     },
   },

@@ -13,12 +13,12 @@ import { ensureServiceToken } from "../control-plane/accounts/service-tokens.ts"
 import { hasAccounts } from "../control-plane/accounts/sign-up.ts";
 import { parseProjectRef } from "../control-plane/client/config-snapshot.ts";
 import { surviveUnhandled } from "../control-plane/client/process.ts";
-import type { ClusterWatchesOptions } from "../control-plane/clusters/watch/cluster-watches.ts";
+import type { ClusterAddress } from "../control-plane/clusters/cluster-connections.ts";
 import { readPrivateMemory } from "../control-plane/clusters/watch/process-memory.ts";
 import type { Database } from "../control-plane/database.ts";
 import { createLogger, type Logger } from "../control-plane/logger.ts";
 import { loadMasterKeyFile, parseMasterKeys } from "../control-plane/secrets/master-keys.ts";
-import { type ControlPlane, createControlPlane } from "../control-plane/server.ts";
+import { type ControlPlane, type ControlPlaneOptions, createControlPlane } from "../control-plane/server.ts";
 import { eraseProjectStorage } from "../data-plane/storage/backend/open-backend.ts";
 import type { Environment } from "./environment.ts";
 import {
@@ -31,6 +31,7 @@ import {
 } from "./local-instance.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { externalPostgres } from "./postgres/external-postgres.ts";
+import { endHinderingSessions } from "./postgres/hindering-sessions.ts";
 import { findPortHolder, findStartMark } from "./postgres/processes.ts";
 import { Workers } from "./serving/workers.ts";
 import { VERSION } from "./version.ts";
@@ -157,11 +158,14 @@ async function startPostgres(environment: Environment, logger: Logger, onGivenUp
   }
   const dataDir = `${environment.dataDir}/postgres`;
   const port = environment.postgresPort || (await freePort(0, "127.0.0.1"));
-  const { url, stop } = await startEmbeddedPostgres({ dataDir, port, logger, onGivenUp });
-  // Its processes are on this machine, and what they take can be read.
-  const memoryOf: ClusterWatchesOptions["memoryOf"] = (address, pid) =>
-    address.host === "127.0.0.1" && address.port === port ? readPrivateMemory(pid) : null;
-  return { url, address: `127.0.0.1:${port}`, stop, clusterWatch: { memoryOf } };
+  const { url, stop, directory } = await startEmbeddedPostgres({ dataDir, port, logger, onGivenUp });
+  // Its processes are on this machine: what they take can be read, and they can be ended without a connection.
+  const isOurs = (address: ClusterAddress) => address.host === "127.0.0.1" && address.port === port;
+  const clusterWatch: ControlPlaneOptions["clusterWatch"] = {
+    memoryOf: (address, pid) => (isOurs(address) ? readPrivateMemory(pid) : null),
+    onLoginTrouble: (address, trouble) => (isOurs(address) ? endHinderingSessions(directory, trouble) : []),
+  };
+  return { url, address: `127.0.0.1:${port}`, stop, clusterWatch };
 }
 
 /**

@@ -13,6 +13,13 @@ export interface Queryable {
 
 const INT8_OID = 20;
 const UNIQUE_VIOLATION = "23505";
+/**
+ * A tenant has filled the cluster's lock table. Its watch makes room within a second; whatever failed has been undone as a
+ * whole by then, and can be tried again.
+ */
+const OUT_OF_SHARED_MEMORY = "53200";
+const ROOM_WITHIN_MS = 3_000;
+const ROOM_RETRY_MS = 100;
 
 export interface PoolOptions {
   readonly databaseUrl: string;
@@ -56,12 +63,19 @@ export class Database implements Queryable {
   }
 
   async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    const result = await this.#pool.query<Row>(text, values as unknown[]);
+    const result = await whenThereIsRoom(() => this.#pool.query<Row>(text, values as unknown[]));
     return result.rows;
   }
 
-  /** Commits when `work` resolves, rolls back when it throws; the error is passed on unchanged. */
-  async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+  /**
+   * Commits when `work` resolves, rolls back when it throws; the error is passed on unchanged. `work` is done once more
+   * when the server was short of locks.
+   */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    return whenThereIsRoom(() => this.#attempt(work));
+  }
+
+  async #attempt<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
     try {
@@ -85,6 +99,19 @@ export class Database implements Queryable {
 
   async close(): Promise<void> {
     await this.#pool.end();
+  }
+}
+
+async function whenThereIsRoom<T>(attempt: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + ROOM_WITHIN_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isFull = error instanceof pg.DatabaseError && error.code === OUT_OF_SHARED_MEMORY;
+      if (!isFull || performance.now() > deadline) throw error;
+      await new Promise((resume) => setTimeout(resume, ROOM_RETRY_MS));
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { Resolver } from "node:dns";
 import { z } from "zod";
 import { TRUSTED_PROXIES } from "./client/environment-variables.ts";
 import { LIMIT_VARIABLES, maximaOf } from "./client/maxima.ts";
+import { WATCH_VARIABLES, watchBoundsOf } from "./clusters/watch/bounds.ts";
 import type { ControlPlaneOptions } from "./server.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -67,6 +68,7 @@ export const OPERATOR_VARIABLES = {
       "Name servers that are asked for the proofs of custom hosts, separated by commas; unset: the machine's own.",
     ),
   ...LIMIT_VARIABLES,
+  ...WATCH_VARIABLES,
   SUPALOVE_METRICS_TOKEN: z
     .string()
     .min(16)
@@ -85,6 +87,7 @@ export type OperatorOptions = Pick<
   | "metricsToken"
   | "dnsServers"
   | "maxima"
+  | "watchBounds"
 >;
 
 export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VARIABLES>>): OperatorOptions {
@@ -97,6 +100,7 @@ export function operatorOptions(values: z.output<z.ZodObject<typeof OPERATOR_VAR
     maxProjectsPerOrganization: values.SUPALOVE_MAX_PROJECTS_PER_ORGANIZATION,
     dnsServers: values.SUPALOVE_DNS_SERVERS,
     maxima: maximaOf(values),
+    watchBounds: watchBoundsOf(values),
     metricsToken: values.SUPALOVE_METRICS_TOKEN,
   };
 }

@@ -9,6 +9,7 @@ import { ClusterConnections, parseClusterUrl } from "./clusters/cluster-connecti
 import { createClusterStatusReader } from "./clusters/cluster-status.ts";
 import { ensureCluster, getClusterAddress } from "./clusters/cluster-table.ts";
 import { ensureReplicationLogins } from "./clusters/replication-login.ts";
+import type { WatchBounds } from "./clusters/watch/bounds.ts";
 import { type ClusterWatchesOptions, startClusterWatches } from "./clusters/watch/cluster-watches.ts";
 import type { UpstreamsOf } from "./config-snapshots/build-snapshot.ts";
 import { createConfigSnapshots } from "./config-snapshots/config-snapshots.ts";
@@ -81,7 +82,8 @@ export interface ControlPlaneOptions {
     Pick<ProvisionerOptions, "concurrency" | "leaseMs" | "pollMs" | "retry" | "wrapStep">
   >;
   /** How clusters are watched for sessions that endanger others; null: by somebody else. */
-  readonly clusterWatch?: Pick<ClusterWatchesOptions, "memoryOf" | "bounds"> | null;
+  readonly clusterWatch?: Pick<ClusterWatchesOptions, "memoryOf" | "onLoginTrouble"> | null;
+  readonly watchBounds?: Partial<WatchBounds>;
   /** Metrics of the process itself are collected by one instance a process. */
   readonly collectProcessMetrics?: boolean;
 }
@@ -156,6 +158,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
           logger,
           onEnded: metrics.sessionsEnded,
           onClosed: metrics.projectClosed,
+          bounds: options.watchBounds ?? {},
           ...options.clusterWatch,
         });
   const http = createHttpServer({

@@ -33,6 +33,8 @@ export interface EmbeddedPostgres {
   /** Of the superuser `supabase_admin`, database `postgres`. A secret. */
   readonly url: string;
   readonly port: number;
+  /** The data directory itself, a real path: the working directory of PostgreSQL's processes. */
+  readonly directory: string;
   /** Ends all sessions, writes what is to be written, and resolves when the process is gone. */
   stop(): Promise<void>;
 }
@@ -76,6 +78,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     return {
       url,
       port: options.port,
+      directory: realpathSync(clusterPath(layout)),
       async stop() {
         await supervised.stop();
         lock.release();

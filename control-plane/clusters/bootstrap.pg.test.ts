@@ -84,6 +84,19 @@ for (const major of [15, 17, 18] as const) {
       await admin.query("drop database somebodys_app");
     });
 
+    test("databases with the connection limit of earlier versions get today's; one that an operator has chosen stays", async () => {
+      const limits = { [`project_${"a".repeat(20)}`]: 60, [`project_${"b".repeat(20)}`]: 90, somebodys_app: 60 };
+      for (const [name, limit] of Object.entries(limits))
+        await admin.query(`create database ${name} connection limit ${limit}`);
+      await bootstrapCluster(admin);
+      const { rows } = await admin.query(
+        "select datconnlimit as limit from pg_database where datname = any ($1) order by datname",
+        [Object.keys(limits)],
+      );
+      expect(rows.map(({ limit }) => limit)).toEqual([30, 90, 60]);
+      for (const name of Object.keys(limits)) await admin.query(`drop database ${name}`);
+    });
+
     test("the replication login can log in with the password it was given, and only then", async () => {
       const login = (password: string) =>
         connectAsAdmin({ ...parseClusterUrl(cluster.url), user: "supabase_replication_admin", password }, "postgres");

@@ -15,7 +15,8 @@ afterAll(() => field?.[Symbol.asyncDispose]());
 test.each(SHORT.map((attack) => [attack.name, attack] as const))(
   "beside %s a quiet project is served",
   async (_name, attack) => {
-    const { during, lost } = await field.suffer(attack, 0, 3_000);
+    const { during, lost, reached } = await field.suffer(attack, 0, 3_000);
+    expect(reached).toBe(true);
     expect(during.faults).toEqual({});
     expect(during.count).toBeGreaterThan(0);
     expect(lost).toBe(0);

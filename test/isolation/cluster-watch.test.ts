@@ -1,10 +1,15 @@
 /** One project attacks what all projects of a cluster share; its quiet neighbour logs in and works meanwhile. */
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { endHinderingSessions } from "../../compose/postgres/hindering-sessions.ts";
 import { parseClusterUrl } from "../../control-plane/clusters/cluster-connections.ts";
 import { terminateSessions } from "../../control-plane/clusters/project-sessions.ts";
-import { ClusterWatch } from "../../control-plane/clusters/watch/cluster-watch.ts";
-import type { Ending } from "../../control-plane/clusters/watch/decide.ts";
+import type { WatchBounds } from "../../control-plane/clusters/watch/bounds.ts";
+import {
+  ClusterWatch,
+  type ClusterWatchOptions,
+  type EndedSession,
+} from "../../control-plane/clusters/watch/cluster-watch.ts";
 import { readPrivateMemory } from "../../control-plane/clusters/watch/process-memory.ts";
 import { createLogger } from "../../control-plane/logger.ts";
 import { hasPostgres } from "../harness/cluster.ts";
@@ -18,7 +23,7 @@ const LOGIN_WITHIN_MS = 15_000;
 
 describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
   let neighbours: Neighbours;
-  let ended: Ending[] = [];
+  let ended: EndedSession[] = [];
   let watch: ClusterWatch;
   let attack: RunningAttack | undefined;
 
@@ -31,9 +36,9 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
   });
   afterAll(() => neighbours?.stop());
 
-  beforeEach(async () => {
-    ended = [];
-    watch = new ClusterWatch({
+  /** With the bounds and the pace of an installation, except where a test would take too long or too much. */
+  const startWatch = (options: Partial<ClusterWatchOptions> = {}) =>
+    new ClusterWatch({
       clusterId: "test",
       address: parseClusterUrl(neighbours.cluster.url),
       logger: createLogger("silent", () => {}),
@@ -41,8 +46,12 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
       onEnded: (endings) => ended.push(...endings),
       memoryOf: readPrivateMemory,
       bounds: { memoryOfProjectBytes: 300 * 1024 ** 2 },
-      intervalMs: 200,
+      ...options,
     });
+
+  beforeEach(async () => {
+    ended = [];
+    watch = startWatch();
     await until(() => watch.isWatching);
   });
   afterEach(async () => {
@@ -132,6 +141,69 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
     },
   );
 
+  /** Another watch, for a bound that the installation's own is too far from to be reached in a test. */
+  async function watchWith(bounds: Partial<WatchBounds>): Promise<void> {
+    await watch.stop();
+    watch = startWatch({ bounds });
+    await until(() => watch.isWatching);
+  }
+
+  test("a snapshot that is kept while many transactions pass is taken away", async () => {
+    await watchWith({ snapshotAge: 50 });
+    const reader = await hostile();
+    await reader.query("begin isolation level repeatable read; select 1");
+    for (let turn = 0; turn < 60; turn += 1) await neighbours.alice.user.query("select pg_current_xact_id()");
+    await until(() => ended.length > 0);
+    expect(ended.map(({ reason, session }) => [reason, session.ref])).toEqual([["vacuum", neighbours.bob.ref]]);
+    await workAs(neighbours.alice);
+  });
+
+  test("a writing transaction that keeps the write-ahead log is ended, a reading one goes on", async () => {
+    await watchWith({ retainedWalBytes: 32 * 1024 ** 2 });
+    await neighbours.admin.query("select pg_create_physical_replication_slot('held_back', true)");
+    try {
+      const writer = await hostile();
+      await writer.query("begin; create table public.written (id int)");
+      const reader = await neighbours.alice.connect();
+      await reader.query("begin; select 1");
+      for (let turn = 0; turn < 4; turn += 1)
+        await neighbours.admin.query("select pg_logical_emit_message(false, 'test', 'x'), pg_switch_wal()");
+      await until(() => ended.length > 0);
+      expect(ended.map(({ reason, session }) => [reason, session.ref])).toEqual([["wal", neighbours.bob.ref]]);
+      await reader.query("select 1; commit");
+    } finally {
+      await neighbours.admin.query("select pg_drop_replication_slot('held_back')");
+    }
+  });
+
+  test("a transaction that stands idle is ended, although its session has lifted PostgreSQL's own limit", async () => {
+    await watchWith({ idleInTransactionMs: 1_000 });
+    const idle = await hostile();
+    const busy = await hostile();
+    await idle.query("set idle_in_transaction_session_timeout = 0; begin; select 1");
+    await busy.query("begin; select pg_sleep(2); commit");
+    await until(() => ended.length > 0);
+    expect(ended.map(({ reason }) => reason)).toEqual(["idle_in_transaction"]);
+    await busy.query("select 1");
+  });
+
+  test
+    .runIf(process.platform === "linux")
+    .each(SHARED_LOCK_ATTACKS.filter(({ hangsLogins }) => hangsLogins).map((one) => [one.name, one] as const))(
+    "a watch that starts while a project %s gets in and ends it",
+    async (_name, one) => {
+      await watch.stop();
+      attack = await one.run(hostile);
+      const { rows } = await neighbours.admin.query("select current_setting('data_directory') as directory");
+      watch = startWatch({ onLoginTrouble: (trouble) => endHinderingSessions(rows[0].directory, trouble) });
+      await until(() => watch.isWatching);
+      await eventually(() => workAs(neighbours.alice));
+      expect(new Set(ended.map(({ reason, session }) => `${reason} ${session.ref}`))).toEqual(
+        new Set([`shared_lock ${neighbours.bob.ref}`]),
+      );
+    },
+  );
+
   test("a lock that a statement of the control plane waits for is taken away", async () => {
     const holder = await hostile();
     await holder.query("create table if not exists public.held (id int)");
@@ -148,14 +220,7 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
   });
 
   test("a watch that takes over finds the cluster when the first one stands still or is gone", async () => {
-    const second = new ClusterWatch({
-      clusterId: "test",
-      address: parseClusterUrl(neighbours.cluster.url),
-      logger: createLogger("silent", () => {}),
-      closed: () => new Set(),
-      onEnded: (endings) => ended.push(...endings),
-      intervalMs: 200,
-    });
+    const second = startWatch();
     try {
       await new Promise((resume) => setTimeout(resume, 600));
       expect(second.isWatching).toBe(false);

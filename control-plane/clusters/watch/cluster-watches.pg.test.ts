@@ -1,9 +1,12 @@
 /** What follows when the watch ends sessions: audit log, metrics, the closing of the project, and its opening again. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test, vi } from "vitest";
 import { createRunningProject, type RunningProject } from "../../testing/running-project.ts";
 import { createTestControlPlane, type TestControlPlane } from "../../testing/test-control-plane.ts";
 import { connectAsAdmin, parseClusterUrl } from "../cluster-connections.ts";
+import { ensureCluster } from "../cluster-table.ts";
 
 const PASSWORD = "set-by-the-test";
 const address = parseClusterUrl(inject("clusterUrl"));
@@ -54,6 +57,38 @@ async function servingState(): Promise<string | undefined> {
 }
 
 const within = { timeout: 20_000, interval: 50 };
+
+test("a cluster that takes connections and never answers keeps no project of another one closed", async () => {
+  const open = new Set<Socket>();
+  const silent = createServer((socket) => void open.add(socket)).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const { vault } = plane.controlPlane.services;
+  const place = { name: "silent", capacity: 3, publicHost: null, publicPort: null };
+  const { id } = await ensureCluster(plane.database, vault, { ...place, address: { ...address, port } });
+  const [there, here] = ["a".repeat(20), "b".repeat(20)] as const;
+  try {
+    // Paused, so that it needs no logins.
+    const insertClosed = (ref: string, clusterId: string | null) =>
+      plane.database.query(
+        `insert into projects (ref, organization_id, name, plan, state, cluster_id, closed_until)
+         select $2, organization_id, 'closed', 'shared', 'PAUSED', coalesce($3, cluster_id), now() from projects where ref = $1`,
+        [project.ref, ref, clusterId],
+      );
+    await insertClosed(there, id);
+    await vi.waitFor(() => expect(open.size).toBeGreaterThan(0), within);
+    await insertClosed(here, null);
+    await vi.waitFor(async () => {
+      const closed = await plane.database.query("select ref from projects where closed_until is not null");
+      expect(closed).toEqual([{ ref: there }]);
+    }, within);
+  } finally {
+    await plane.database.query("delete from projects where ref = any ($1)", [[here, there]]);
+    await plane.database.query("delete from clusters where id = $1", [id]);
+    for (const socket of open) socket.destroy();
+    silent.close();
+  }
+});
 
 test("three attacks in ten minutes close a project, and it opens again by itself, also after a restart", async () => {
   await attack();

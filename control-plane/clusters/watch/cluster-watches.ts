@@ -4,9 +4,17 @@ import type { Logger } from "../../logger.ts";
 import { type ClusterAddress, type ClusterConnections, isSameAddress } from "../cluster-connections.ts";
 import { projectAuthenticatorName, projectDatabaseName, projectUserName } from "../names.ts";
 import { alterLogins, terminateOnce } from "../project-sessions.ts";
-import { type Act, listClosedProjects, mayLogIn, openProject, recordAct } from "./closed-projects.ts";
-import { ClusterWatch } from "./cluster-watch.ts";
-import type { Ending, Reason, WatchBounds } from "./decide.ts";
+import type { WatchBounds } from "./bounds.ts";
+import {
+  type Act,
+  type ClosedProject,
+  listClosedProjects,
+  mayLogIn,
+  openProject,
+  recordAct,
+} from "./closed-projects.ts";
+import { ClusterWatch, type EndedSession, type LoginTrouble } from "./cluster-watch.ts";
+import type { Reason } from "./decide.ts";
 
 export interface ClusterWatchesOptions {
   readonly database: Database;
@@ -17,6 +25,8 @@ export interface ClusterWatchesOptions {
   readonly onClosed: () => void;
   /** Private bytes of a backend, for clusters on this machine whose processes can be seen; see {@link ClusterWatchOptions}. */
   readonly memoryOf?: (address: ClusterAddress, pid: number) => number | null;
+  /** See {@link ClusterWatchOptions}. */
+  readonly onLoginTrouble?: (address: ClusterAddress, trouble: LoginTrouble) => readonly string[];
   readonly bounds?: Partial<WatchBounds>;
 }
 
@@ -38,7 +48,10 @@ export function startClusterWatches(options: ClusterWatchesOptions): ClusterWatc
 class Watches implements ClusterWatches {
   readonly #options: ClusterWatchesOptions;
   readonly #watches = new Map<string, { readonly address: ClusterAddress; readonly watch: ClusterWatch }>();
-  readonly #recording = new Set<Promise<void>>();
+  /** Clusters whose closed projects are being let in again. */
+  readonly #opening = new Set<string>();
+  /** Goes on by itself and is awaited at the end: acts that are written down, watches that stop, projects that open. */
+  readonly #underWay = new Set<Promise<void>>();
   #closed: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | null = null;
   #reconciling: Promise<void>;
@@ -58,7 +71,7 @@ class Watches implements ClusterWatches {
     if (this.#timer) clearTimeout(this.#timer);
     await this.#reconciling;
     await Promise.all([...this.#watches.values()].map(({ watch }) => watch.stop()));
-    await Promise.all(this.#recording);
+    await Promise.all(this.#underWay);
   }
 
   async #reconcile(): Promise<void> {
@@ -67,7 +80,9 @@ class Watches implements ClusterWatches {
       await this.#followClusters();
       const closed = await listClosedProjects(database);
       this.#closed = new Set(closed.flatMap(({ ref, isOver }) => (isOver ? [] : [ref])));
-      for (const { ref, clusterId, isOver } of closed) if (isOver) await this.#open(clusterId, ref);
+      const over = closed.filter(({ isOver }) => isOver);
+      for (const [clusterId, projects] of Map.groupBy(over, (project) => project.clusterId))
+        this.#openAll(clusterId, projects);
     } catch (error) {
       // Watches that run go on; whoever is closed stays so.
       logger.warn({ err: error }, "the watches of clusters could not be brought up to date");
@@ -79,7 +94,7 @@ class Watches implements ClusterWatches {
   }
 
   async #followClusters(): Promise<void> {
-    const { database, clusters, logger, memoryOf, bounds = {} } = this.#options;
+    const { database, clusters, logger, memoryOf, onLoginTrouble, bounds = {} } = this.#options;
     const rows = await database.query<{ id: string }>(
       "/* watchedClusters */ select id from clusters where state <> 'offline' order by id",
     );
@@ -88,7 +103,8 @@ class Watches implements ClusterWatches {
       const address = await clusters.address(clusterId);
       const known = this.#watches.get(clusterId);
       if (known && isSameAddress(known.address, address)) continue;
-      await known?.watch.stop();
+      // Not waited for: one cluster that does not answer must not keep others from being watched.
+      if (known) this.#goOn(known.watch.stop());
       if (this.#stopped) return;
       const watch = new ClusterWatch({
         clusterId,
@@ -98,17 +114,23 @@ class Watches implements ClusterWatches {
         closed: () => this.#closed,
         onEnded: (endings) => this.#record(clusterId, endings),
         ...(memoryOf ? { memoryOf: (pid) => memoryOf(address, pid) } : {}),
+        ...(onLoginTrouble ? { onLoginTrouble: (trouble) => onLoginTrouble(address, trouble) } : {}),
       });
       this.#watches.set(clusterId, { address, watch });
     }
     for (const [clusterId, { watch }] of this.#watches)
       if (!present.has(clusterId)) {
         this.#watches.delete(clusterId);
-        await watch.stop();
+        this.#goOn(watch.stop());
       }
   }
 
-  #record(clusterId: string, endings: readonly Ending[]): void {
+  #goOn(work: Promise<void>): void {
+    const going = work.finally(() => this.#underWay.delete(going));
+    this.#underWay.add(going);
+  }
+
+  #record(clusterId: string, endings: readonly EndedSession[]): void {
     const acts = Map.groupBy(endings, ({ session, reason }) => `${session.ref} ${reason}`);
     for (const [first, ...others] of acts.values()) {
       if (!first) continue;
@@ -117,8 +139,7 @@ class Watches implements ClusterWatches {
       this.#options.logger.warn({ clusterId, projectRef: act.ref, ...act }, "sessions of a project were ended");
       // A closed project that comes again and again would fill the log: closing it has been written down.
       if (act.reason === "closed") continue;
-      const recording = this.#write(clusterId, act).finally(() => this.#recording.delete(recording));
-      this.#recording.add(recording);
+      this.#goOn(this.#write(clusterId, act));
     }
   }
 
@@ -150,6 +171,20 @@ class Watches implements ClusterWatches {
       .catch((error) =>
         this.#options.logger.warn({ err: error, projectRef: ref }, "a closed project may still log in"),
       );
+  }
+
+  /**
+   * The instance that watches a cluster has a connection to it that answers; another one, or a cluster that is away, would
+   * only hold connections of the control plane while it waits. One project after another, each cluster by itself.
+   */
+  #openAll(clusterId: string, projects: readonly ClosedProject[]): void {
+    if (!this.#watches.get(clusterId)?.watch.isWatching || this.#opening.has(clusterId)) return;
+    this.#opening.add(clusterId);
+    const open = async () => {
+      for (const { ref } of projects) if (!this.#stopped) await this.#open(clusterId, ref);
+      this.#opening.delete(clusterId);
+    };
+    this.#goOn(open());
   }
 
   /** In one transaction with the project's row, so that nobody pauses it in between. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { DEFAULT_BOUNDS, decideEndings, type Observation, type SeenSession, SharedLockHistory } from "./decide.ts";
+import { DEFAULT_BOUNDS } from "./bounds.ts";
+import { decideEndings, type Observation, type SeenSession, SharedLockHistory } from "./decide.ts";
 
 let pid = 100;
 function session(overrides: Partial<SeenSession> = {}): SeenSession {

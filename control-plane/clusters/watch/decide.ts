@@ -4,6 +4,7 @@
  * Everybody who can log in to PostgreSQL can stop everybody else, with what stock PostgreSQL gives to each session: locks,
  * places in shared queues, connections, memory. Each rule below ends the least that frees what is shared.
  */
+import { DEFAULT_BOUNDS, type WatchBounds } from "./bounds.ts";
 
 /** What is seen of one client session. Only sessions of a project's own two logins are ever ended. */
 export interface SeenSession {
@@ -49,39 +50,6 @@ export interface Observation {
   /** In how many of the last looks sessions of a project waited for an excluding lock on a shared object, this one included. */
   readonly sharedLockSightings: ReadonlyMap<string, number>;
 }
-
-export interface WatchBounds {
-  readonly sharedLockWaitMs: number;
-  /** Of the looks in {@link Observation.sharedLockSightings}: short waits that come again and again count as a long one. */
-  readonly sharedLockSightings: number;
-  readonly locksOfSession: number;
-  /** Shares of the whole, from 0 to 1. */
-  readonly lockTableUsage: number;
-  readonly notifyQueueUsage: number;
-  /** Connections that must be left, and how many are to be left after sessions were ended. */
-  readonly connectionsLeft: number;
-  readonly connectionsFreed: number;
-  readonly memoryOfProjectBytes: number;
-  readonly snapshotAge: number;
-  readonly retainedWalBytes: number;
-  readonly idleInTransactionMs: number;
-}
-
-export const DEFAULT_BOUNDS: WatchBounds = {
-  sharedLockWaitMs: 500,
-  sharedLockSightings: 4,
-  locksOfSession: 2_000,
-  lockTableUsage: 0.5,
-  notifyQueueUsage: 0.3,
-  connectionsLeft: 20,
-  connectionsFreed: 40,
-  memoryOfProjectBytes: 1024 ** 3,
-  // A tenth of what brings PostgreSQL to vacuum against a wraparound.
-  snapshotAge: 20_000_000,
-  // Half of what the embedded server keeps for a slot before it gives the slot up.
-  retainedWalBytes: 512 * 1024 ** 2,
-  idleInTransactionMs: 10 * 60_000,
-};
 
 /** Why a session was ended: label of the metric, and what the project's members read in the audit log. */
 export const REASONS = {

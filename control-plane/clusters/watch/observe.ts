@@ -19,7 +19,7 @@ const EXCLUDING_MODES = [
 
 /** Sessions of ours wait for a lock this long before whoever holds it is ended. */
 const CONTROL_PLANE_WAIT = "3 seconds";
-/** Holder of the watch: it looks twice a second, so one that was silent for so long stands still. */
+/** Holder of the watch: it looks several times a second, so one that was silent for so long stands still. */
 const SILENT_HOLDER = "5 seconds";
 /** First half of the advisory lock's key; the second is the cluster's id. Any number of our own. */
 const LOCK_SPACE = 7_305_002;

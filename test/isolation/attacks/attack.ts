@@ -19,6 +19,8 @@ export interface Attack {
   readonly name: string;
   /** Part of `npm test` too: quick, and light on the machine. */
   readonly short?: boolean;
+  /** Outcomes that show that it got to what it attacks; one that is turned away earlier shows nothing. */
+  readonly reaches?: RegExp;
   /** Made ready before the neighbour is measured. */
   prepare?(world: World): Promise<void>;
   /** Goes on until the signal, and cleans up. @returns what was refused or ended. */

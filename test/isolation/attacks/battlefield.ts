@@ -8,6 +8,7 @@ import { processTree, proportionalSetBytes } from "../../harness/process-memory.
 import {
   type CreatedProject,
   removeDataDir,
+  type Stack,
   startStack,
   supalove,
   temporaryDataDir,
@@ -25,6 +26,8 @@ export interface Result {
   readonly peakBytes: number;
   /** What was refused or ended. */
   readonly outcomes: string;
+  /** It got to what it attacks. */
+  readonly reached: boolean;
   /** Rows of the neighbour that are gone. */
   readonly lost: number;
 }
@@ -41,7 +44,18 @@ const SAMPLE_MEMORY_MS = 500;
 
 export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): Promise<Battlefield> {
   const dataDir = temporaryDataDir();
-  const stack = await startStack(dataDir, { SUPALOVE_LOG_LEVEL: "warn", ...environment });
+  let stack: Stack | undefined;
+  try {
+    stack = await startStack(dataDir, { SUPALOVE_LOG_LEVEL: "warn", ...environment });
+    return await furnishField(dataDir, stack);
+  } catch (error) {
+    await stack?.stop();
+    removeDataDir(dataDir);
+    throw error;
+  }
+}
+
+async function furnishField(dataDir: string, stack: Stack): Promise<Battlefield> {
   const { controlPlaneUrl, gatewayUrl } = findLocalInstance(dataDir) ?? { controlPlaneUrl: "", gatewayUrl: "" };
   const token = findOwnerToken(dataDir) ?? "";
   const client = createGraphqlClient(controlPlaneUrl, token);
@@ -115,7 +129,7 @@ export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): P
       // Backends of sessions that were left in the middle of a statement look for their client every ten seconds.
       await endSessions(world);
       await wait(CALM_MS);
-      return resultOf(attack.name, before.notes, notes, result, peakBytes, ROWS - (await countRows(quiet)));
+      return resultOf(attack, before.notes, notes, result, peakBytes, ROWS - (await countRows(quiet)));
     },
     async [Symbol.asyncDispose]() {
       await neighbour.close();
@@ -127,7 +141,7 @@ export async function prepareBattlefield(environment: NodeJS.ProcessEnv = {}): P
 }
 
 function resultOf(
-  name: string,
+  attack: Attack,
   before: NeighbourNotes,
   during: NeighbourNotes,
   outcomes: string,
@@ -135,7 +149,8 @@ function resultOf(
   lost: number,
 ): Result {
   return {
-    name,
+    name: attack.name,
+    reached: attack.reaches?.test(outcomes) ?? true,
     before: summarize(before.rest),
     during: summarize(during.rest),
     logins: summarize(during.logins),

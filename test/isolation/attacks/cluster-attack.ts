@@ -13,6 +13,8 @@ export interface RunningAttack {
 export interface Attack {
   /** Continues "a hostile project that …". */
   readonly name: string;
+  /** Every new session of the cluster waits, a superuser's too. */
+  readonly hangsLogins?: boolean;
   /** Resolves when the attack is in effect, as far as PostgreSQL lets it. */
   run(login: HostileLogin): Promise<RunningAttack>;
 }

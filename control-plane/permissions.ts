@@ -42,6 +42,8 @@ export const LEAST_ROLE = {
   "sql.run": "developer",
   "users.read": "developer",
   "users.manage": "developer",
+  "mails.read": "admin", // the links in them sign in as their receivers
+  "mails.manage": "admin",
 } as const satisfies Record<string, Role>;
 
 export type Action = keyof typeof LEAST_ROLE;

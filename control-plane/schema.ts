@@ -11,6 +11,7 @@ import "./config-snapshots/config-snapshots.graphql.ts";
 import "./custom-hosts/custom-hosts.graphql.ts";
 import "./health/health.graphql.ts";
 import "./jwt/jwt.graphql.ts";
+import "./mails/mails.graphql.ts";
 import "./organizations/members.graphql.ts";
 import "./organizations/organization.graphql.ts";
 import "./project-data/project-data.graphql.ts";

@@ -53,9 +53,17 @@ const STARTERS: Partial<Readonly<Record<ServiceName, (parts: ServiceParts) => Pr
     watchRest(registry, rest);
     return rest;
   },
-  async auth({ databases, logger, maxima }) {
+  async auth({ databases, configs, registry, logger, maxima }) {
     const { createAuthService } = await import("./auth/service.ts");
-    return createAuthService({ databases, now: () => new Date(), logger, maxima });
+    const auth = createAuthService({ databases, now: () => new Date(), registry, logger, maxima });
+    const stopFollowing = configs.onChange(({ projectRef, snapshot }) => auth.configChanged(projectRef, snapshot));
+    return {
+      handle: auth.handle,
+      close() {
+        stopFollowing();
+        return auth.close();
+      },
+    };
   },
   async realtime({ databases, configs, registry, logger }) {
     const { createRealtimeService } = await import("./realtime/service.ts");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { Environment } from "../environment.ts";
 import { connectToControlPlane, getLocalInstance } from "./graphql-client.ts";
+import { type MailsOptions, showMails, testMail } from "./mails.ts";
 import { formatFields, formatTable, printJson } from "./output.ts";
 import {
   createProject,
@@ -110,6 +111,20 @@ export function createProgram(environment: () => Environment): Command {
       const ending = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
       await tail(connectToControlPlane(environment()), ref, options, ending.signal);
+    });
+
+  program
+    .command("mails")
+    .description("what a project's auth service has mailed; without a mail server the links to follow are here")
+    .argument("<ref>")
+    .option("--last <count>", "how many, the newest last", "10")
+    .option("--to <address>", "only mails to this address")
+    .option("--test <address>", "send a test mail and say what the mail server answers")
+    .option("--json", "print one JSON document")
+    .action(async (ref: string, { test, ...options }: MailsOptions & { readonly test?: string }) => {
+      const api = connectToControlPlane(environment());
+      if (test === undefined) await showMails(api, ref, options);
+      else await testMail(api, ref, test);
     });
 
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);

@@ -132,8 +132,24 @@ export interface RestSettings {
   readonly appSettings: Readonly<Record<string, string>>;
 }
 
+/** Kinds of mail that have texts of their own. */
+export const MAIL_TEXTS = [
+  "Confirmation",
+  "Invite",
+  "Recovery",
+  "MagicLink",
+  "EmailChange",
+  "Reauthentication",
+] as const;
+export type MailTextName = (typeof MAIL_TEXTS)[number];
+
+/** Templates of subjects and of HTML texts (mail-template.ts); null or left out: ours. */
+export type MailTexts = { readonly [Name in MailTextName as `mailerSubjects${Name}`]?: string | null } & {
+  readonly [Name in MailTextName as `mailerTemplates${Name}Content`]?: string | null;
+};
+
 /** GoTrue's settings that a project may change, camel-cased from its environment names; spans in seconds. */
-export interface AuthSettings {
+export interface AuthSettings extends MailTexts {
   readonly siteUrl: string;
   readonly uriAllowList: readonly string[];
   readonly disableSignup: boolean;
@@ -168,6 +184,14 @@ export interface AuthSettings {
   readonly rateLimitEmailSent?: number;
   /** Least time between two mails of one kind to one user; left out: 60. */
   readonly smtpMaxFrequencySeconds?: number;
+  /** Mail server; null or left out: mails are kept in the project's outbox, where they can be read. */
+  readonly smtpHost?: string | null;
+  /** 465 speaks TLS from the first byte, all others by STARTTLS. */
+  readonly smtpPort?: number;
+  readonly smtpUser?: string | null;
+  /** Address that mails come from. */
+  readonly smtpAdminEmail?: string | null;
+  readonly smtpSenderName?: string | null;
 }
 
 export interface StorageSettings {
@@ -229,6 +253,8 @@ export interface ServiceSnapshot extends Snapshot {
   readonly publicUrl: string;
   readonly rest: RestSettings;
   readonly auth: AuthSettings;
+  /** Of the project's mail server; left out: none is set. */
+  readonly smtpPassword?: string;
   readonly storage: StorageSettings;
   readonly realtime: RealtimeSettings;
   /** Null while the cluster's replication login has no password yet. */

@@ -2,6 +2,7 @@
  * The most that an installation gives a project, whatever the project's settings say: one record, made from the
  * environment. The control plane refuses settings above it, gateways and services clamp what a snapshot says to it.
  */
+import { isIP } from "node:net";
 import { z } from "zod";
 import type { ProjectLimits } from "./config-snapshot.ts";
 
@@ -28,6 +29,8 @@ export interface Maxima {
   readonly tokenCacheBytes: number;
   /** Of bodies and answers that a process holds for all projects together. */
   readonly heldBytes: number;
+  /** Addresses and CIDR ranges beside the public Internet that projects' settings may have us connect to. */
+  readonly allowedTargets: readonly string[];
 }
 
 const KIB = 1024;
@@ -49,9 +52,12 @@ export const DEFAULT_MAXIMA: Maxima = {
   schemaRoutines: 20_000,
   tokenCacheBytes: 16 * MIB,
   heldBytes: 256 * MIB,
+  allowedTargets: [],
 };
 
-function most(name: keyof Maxima, description: string) {
+type NumericMaximum = { [Name in keyof Maxima]: Maxima[Name] extends number ? Name : never }[keyof Maxima];
+
+function most(name: NumericMaximum, description: string) {
   return z.coerce.number().int().min(1).default(DEFAULT_MAXIMA[name]).describe(description);
 }
 
@@ -86,6 +92,18 @@ export const SERVICE_VARIABLES = {
   SUPALOVE_MAX_SCHEMA_COLUMNS: most("schemaColumns", "Most columns of all tables and views exposed by REST."),
   SUPALOVE_MAX_SCHEMA_ROUTINES: most("schemaRoutines", "Most functions that a project may expose by REST."),
   SUPALOVE_MAX_TOKEN_CACHE_BYTES: most("tokenCacheBytes", "Verified tokens that a service remembers, in bytes."),
+  SUPALOVE_ALLOWED_TARGETS: z
+    .string()
+    .default("")
+    .transform((text, context) => {
+      const ranges = text.split(",").flatMap((range) => (range.trim() === "" ? [] : [range.trim()]));
+      for (const range of ranges.filter((range) => !isRange(range)))
+        context.addIssue({ code: "custom", message: `${range} is no address and no CIDR range` });
+      return ranges;
+    })
+    .describe(
+      "Addresses and CIDR ranges, separated by commas, that projects' mail servers may have although they are no addresses of the public Internet: 10.1.0.0/16.",
+    ),
 };
 
 const VARIABLES = z.object({ ...LIMIT_VARIABLES, ...HELD_VARIABLES, ...SERVICE_VARIABLES });
@@ -100,6 +118,7 @@ export function maximaOf(values: Partial<z.output<typeof VARIABLES>>): Maxima {
     bodyBytes: values.SUPALOVE_MAX_BODY_BYTES ?? DEFAULT_MAXIMA.bodyBytes,
     uploadBytes: values.SUPALOVE_MAX_UPLOAD_BYTES ?? DEFAULT_MAXIMA.uploadBytes,
     rows: values.SUPALOVE_MAX_ROWS ?? DEFAULT_MAXIMA.rows,
+    allowedTargets: values.SUPALOVE_ALLOWED_TARGETS ?? DEFAULT_MAXIMA.allowedTargets,
     heldBytes: values.SUPALOVE_MAX_HELD_BYTES ?? DEFAULT_MAXIMA.heldBytes,
     responseBytes: values.SUPALOVE_MAX_RESPONSE_BYTES ?? DEFAULT_MAXIMA.responseBytes,
     errorBytes: values.SUPALOVE_MAX_ERROR_BYTES ?? DEFAULT_MAXIMA.errorBytes,
@@ -129,4 +148,11 @@ export function withinMaxima(limits: ProjectLimits, maxima: Maxima): ProjectLimi
     maxBodyBytes: Math.min(limits.maxBodyBytes, most.maxBodyBytes),
     maxUploadBytes: Math.min(limits.maxUploadBytes, most.maxUploadBytes),
   };
+}
+
+function isRange(text: string): boolean {
+  const [address = "", bits, ...rest] = text.split("/");
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }

@@ -72,7 +72,7 @@ function servingState({ state, isClosed }: SnapshotRow): ServingState {
 type Secrets = ReadonlyMap<SystemSecret, string>;
 type PartOf<S> = Omit<S, "projectRef" | "version" | "state" | "plan" | "limits">;
 
-const OPTIONAL_SECRETS: ReadonlySet<SystemSecret> = new Set(["JWT_SIGNING_KEYS"]);
+const OPTIONAL_SECRETS: ReadonlySet<SystemSecret> = new Set(["JWT_SIGNING_KEYS", "SMTP_PASSWORD"]);
 
 function gatewayPart(
   parts: SnapshotParts,
@@ -128,6 +128,7 @@ function servicePart(
     publicUrl,
     rest,
     auth,
+    ...(secrets.has("SMTP_PASSWORD") && { smtpPassword: secrets.get("SMTP_PASSWORD") ?? "" }),
     storage,
     realtime,
     ...openS3Keys(parts.vault, row),

@@ -28,10 +28,14 @@ import {
   exposedSchemaName,
   functionName,
   hoistedSettingName,
+  hostName,
+  mailAddress,
+  mailTemplate,
   mediaTypePattern,
   redirectGlob,
   roleClaimKey,
   schemaName,
+  shortText,
   siteUrl,
 } from "./settings-rules.ts";
 
@@ -39,6 +43,16 @@ const MIB = 1024 * 1024;
 const DAY_SECONDS = 24 * 3600;
 const MAX_INT = 2 ** 31 - 1;
 const MAX_TOTAL_BYTES = 2 ** 50;
+/** Every process that serves the project keeps them in memory. */
+const MAX_MAIL_CONTENT = 20_000;
+
+const mailSubject = (of: string) =>
+  optionalText(mailTemplate(false, 200), `Subject of mails ${of}, a template; null for the built-in one.`);
+const mailContent = (of: string) =>
+  optionalText(
+    mailTemplate(true, MAX_MAIL_CONTENT),
+    `HTML text of mails ${of}, a template; null for the built-in one.`,
+  );
 
 /**
  * Names and meanings follow PostgREST's configuration keys.
@@ -131,7 +145,7 @@ export const AUTH_FIELDS = {
   anonymousUsersEnabled: flag(false, "Sign-in without credentials (EXTERNAL_ANONYMOUS_USERS_ENABLED)."),
   mailerAutoconfirm: flag(
     true,
-    "Whether a new address counts as confirmed at once (MAILER_AUTOCONFIRM). On by default while no mail transport is configured, because a confirmation could never arrive.",
+    "Whether a new address counts as confirmed at once (MAILER_AUTOCONFIRM). On by default: a new project has no mail server, so a confirmation would only be seen by whoever reads its mails.",
   ),
   smsAutoconfirm: flag(false, "Whether a new phone number counts as confirmed at once (SMS_AUTOCONFIRM)."),
   mailerSecureEmailChangeEnabled: flag(
@@ -212,6 +226,33 @@ export const AUTH_FIELDS = {
     { min: 0, max: DAY_SECONDS },
     "Seconds between two mails of one kind to one user (SMTP_MAX_FREQUENCY).",
   ),
+  smtpHost: optionalText(
+    hostName,
+    "Mail server (SMTP_HOST). Null: mails are not sent but kept where `sentMails` shows them. Its password is set by setSmtpPassword.",
+  ),
+  smtpPort: integer(
+    587,
+    { min: 1, max: 65_535 },
+    "Port of the mail server; 465 speaks TLS from the first byte, all others by STARTTLS (SMTP_PORT).",
+  ),
+  smtpUser: optionalText(
+    shortText(320),
+    "Login at the mail server; null for none. With one, the server must offer TLS (SMTP_USER).",
+  ),
+  smtpAdminEmail: optionalText(mailAddress, "Address that mails come from (SMTP_ADMIN_EMAIL)."),
+  smtpSenderName: optionalText(shortText(100), "Name that mails come from (SMTP_SENDER_NAME)."),
+  mailerSubjectsConfirmation: mailSubject("of sign-ups (MAILER_SUBJECTS_CONFIRMATION)"),
+  mailerSubjectsInvite: mailSubject("of invitations (MAILER_SUBJECTS_INVITE)"),
+  mailerSubjectsRecovery: mailSubject("of password resets (MAILER_SUBJECTS_RECOVERY)"),
+  mailerSubjectsMagicLink: mailSubject("of sign-in links (MAILER_SUBJECTS_MAGIC_LINK)"),
+  mailerSubjectsEmailChange: mailSubject("of changes of address (MAILER_SUBJECTS_EMAIL_CHANGE)"),
+  mailerSubjectsReauthentication: mailSubject("of confirmation codes (MAILER_SUBJECTS_REAUTHENTICATION)"),
+  mailerTemplatesConfirmationContent: mailContent("of sign-ups (MAILER_TEMPLATES_CONFIRMATION)"),
+  mailerTemplatesInviteContent: mailContent("of invitations (MAILER_TEMPLATES_INVITE)"),
+  mailerTemplatesRecoveryContent: mailContent("of password resets (MAILER_TEMPLATES_RECOVERY)"),
+  mailerTemplatesMagicLinkContent: mailContent("of sign-in links (MAILER_TEMPLATES_MAGIC_LINK)"),
+  mailerTemplatesEmailChangeContent: mailContent("of changes of address (MAILER_TEMPLATES_EMAIL_CHANGE)"),
+  mailerTemplatesReauthenticationContent: mailContent("of confirmation codes (MAILER_TEMPLATES_REAUTHENTICATION)"),
 } satisfies Fields;
 
 /** @param maxima The most that this installation gives a project. */

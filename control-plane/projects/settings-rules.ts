@@ -2,6 +2,7 @@
 
 import { isIP } from "node:net";
 import { z } from "zod";
+import { parseMailTemplate } from "../client/mail-template/mail-template.ts";
 import { InvalidRoleClaimKey, roleSelector } from "../client/role-claim/role-claim.ts";
 
 const CONTROL_OR_SPACE = /[\u0000-\u0020\u007f-\u00a0\u2028\u2029]/;
@@ -115,3 +116,42 @@ export const mediaTypePattern = z
     /^[\w!#$&^.+-]+\/(?:[\w!#$&^.+-]+(?:;charset=[\w-]+)?|\*)$/,
     "must be a media type, such as image/png or image/*",
   );
+
+/** A host name or an address; whether it may be reached is decided when it is. */
+export const hostName = z
+  .string()
+  .max(253, "must be at most 253 characters long")
+  .refine(
+    (name) =>
+      isIP(name) > 0 || /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i.test(name),
+    "must be a host name or an address, without a port",
+  );
+
+export const mailAddress = z
+  .string()
+  .max(255, "must be at most 255 characters long")
+  .regex(/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+$/, "must be one e-mail address");
+
+/** One line without control characters. */
+export function shortText(max: number): z.ZodType<string> {
+  return z
+    .string()
+    .min(1, "must not be empty")
+    .max(max, `must be at most ${max} characters long`)
+    .refine((text) => !/[\u0000-\u001f\u007f]/.test(text), "must be one line without control characters");
+}
+
+/** A template that can be read; what is wrong with it is told in words. */
+export function mailTemplate(isHtml: boolean, max: number): z.ZodType<string> {
+  return z
+    .string()
+    .min(1, "must not be empty")
+    .max(max, `must be at most ${max} characters long`)
+    .superRefine((text, context) => {
+      try {
+        parseMailTemplate(text, { isHtml });
+      } catch (error) {
+        context.addIssue({ code: "custom", message: (error as Error).message });
+      }
+    });
+}

@@ -145,5 +145,5 @@ test("an installation can allow less; what a project chose before is brought wit
 
 test("autoconfirm is on by default and says why", () => {
   expect(policy.defaults.auth.mailerAutoconfirm).toBe(true);
-  expect(policy.fields.auth.mailerAutoconfirm?.description).toContain("no mail transport");
+  expect(policy.fields.auth.mailerAutoconfirm?.description).toContain("no mail server");
 });

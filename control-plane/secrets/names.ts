@@ -10,6 +10,7 @@ export const SYSTEM_SECRETS = {
   ADMIN_EMAIL: "Who the project's first user is.",
   ADMIN_TEMP_PASSWORD: "The first user's one-time password; gone once it was taken.",
   JWT_SIGNING_KEYS: "Asymmetric signing keys (private JWKs).",
+  SMTP_PASSWORD: "Password at the project's mail server.",
   GATEWAY_ANON_TOKEN: "What the gateway sends to our services in place of a publishable key.",
   GATEWAY_SERVICE_ROLE_TOKEN: "What the gateway sends to our services in place of a secret key.",
 } as const;
@@ -20,6 +21,7 @@ export type SystemSecret = keyof typeof SYSTEM_SECRETS;
 export const INTERNAL_SECRETS: readonly string[] = [
   "AUTHENTICATOR_PASSWORD",
   "JWT_SIGNING_KEYS",
+  "SMTP_PASSWORD",
   "GATEWAY_ANON_TOKEN",
   "GATEWAY_SERVICE_ROLE_TOKEN",
 ] satisfies SystemSecret[];

@@ -7,6 +7,7 @@ import type { AuthDatabase } from "./database/sql.ts";
 import { AuthError } from "./errors.ts";
 import type { RateLimiter } from "./limits/rate-limiter.ts";
 import type { Mailer } from "./mail/mailer.ts";
+import type { Delivery, OutgoingMail } from "./mail/smtp.ts";
 import { HashQueueFull, type PasswordHasher } from "./passwords/hash-pool.ts";
 import { chooseRedirect } from "./redirects/redirect-url.ts";
 import type { AccessTokens } from "./tokens/access-token.ts";
@@ -17,6 +18,8 @@ export interface AuthParts {
   readonly hasher: PasswordHasher;
   readonly limiter: RateLimiter;
   readonly mailer: Mailer;
+  /** At once and past the outbox: what the server says is the answer. */
+  readonly sendTestMail: (project: ServiceSnapshot, mail: OutgoingMail) => Promise<Delivery>;
   readonly logger: Logger;
 }
 

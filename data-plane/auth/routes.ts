@@ -4,6 +4,7 @@ import { deleteFactorById, listFactors, updateFactorById } from "./admin/factors
 import { generateLink } from "./admin/generate-link.ts";
 import { invite } from "./admin/invite.ts";
 import { listUsers } from "./admin/list-users.ts";
+import { sendTestMail } from "./admin/test-mail.ts";
 import { createUser, deleteUserById, findUser, updateUserById } from "./admin/users.ts";
 import type { Handler } from "./context.ts";
 import { authorizeLinking, DISABLED } from "./disabled.ts";
@@ -54,6 +55,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   "PUT /admin/users/:id/factors/:factorId": updateFactorById,
   "DELETE /admin/users/:id/factors/:factorId": deleteFactorById,
   "GET /admin/audit": listAuditEntries,
+  "POST /admin/mail/test": sendTestMail,
 
   "POST /factors": enrollFactor,
   "POST /factors/:factorId/challenge": challengeFactor,

@@ -4,9 +4,11 @@
  */
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
-import type { ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import type { Registry } from "prom-client";
+import type { ProjectRef, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
 import { DEFAULT_MAXIMA, type Maxima } from "../../control-plane/client/maxima.ts";
 import type { ProjectDatabases } from "../database/database.ts";
+import { AddressGuard } from "../outgoing/address-guard.ts";
 import { BodyAborted, type Service, type ServiceRequest, type ServiceResponse } from "../service.ts";
 import type { AuthContext, AuthParts, Handler } from "./context.ts";
 import { databaseFailure, TIMEOUT_MESSAGE } from "./database/failures.ts";
@@ -15,7 +17,9 @@ import { AuthError, errorResponse, OAuthError, unexpectedFailure } from "./error
 import { methodNotAllowed, notFound } from "./http/responses.ts";
 import { createRouter } from "./http/router.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
-import { createDroppingMailer, type Mailer } from "./mail/mailer.ts";
+import type { Mailer } from "./mail/mailer.ts";
+import { MailOutbox } from "./mail/outbox.ts";
+import { sendBySmtp } from "./mail/smtp.ts";
 import { createHashPool, DEFAULT_HASH_POOL, type HashPoolOptions } from "./passwords/hash-pool.ts";
 import { ROUTES } from "./routes.ts";
 import { createAccessTokens } from "./tokens/access-token.ts";
@@ -26,8 +30,10 @@ export interface AuthServiceOptions {
   readonly logger: Logger;
   /** Left out: one thread for each core. */
   readonly hashing?: Partial<HashPoolOptions>;
-  /** Left out: mail is dropped. */
+  /** Left out: each project's outbox, and from there its mail server. */
   readonly mailer?: Mailer;
+  /** Left out: nobody counts. */
+  readonly registry?: Registry;
   /** A request that takes longer is answered 504. */
   readonly requestTimeoutMs?: number;
   readonly maxima?: Maxima;
@@ -35,6 +41,8 @@ export interface AuthServiceOptions {
 
 export interface AuthService {
   readonly handle: Service;
+  /** A project has changed, or is gone. */
+  configChanged(ref: ProjectRef, project: ServiceSnapshot | null): void;
   /** Ends the hashing threads; what waits for them fails. The databases stay open: they belong to the caller. */
   close(): Promise<void>;
 }
@@ -44,11 +52,19 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 export function createAuthService(options: AuthServiceOptions): AuthService {
   const { databases, now, logger, maxima = DEFAULT_MAXIMA } = options;
   const hasher = createHashPool({ threads: availableParallelism(), ...DEFAULT_HASH_POOL, ...options.hashing });
+  const guard = new AddressGuard(maxima.allowedTargets);
+  const outbox = new MailOutbox({
+    databases,
+    send: (project, mail) => sendBySmtp(guard, project, mail),
+    logger,
+    ...(options.registry && { registry: options.registry }),
+  });
   const parts: AuthParts = {
     tokens: createAccessTokens(maxima.tokenCacheBytes),
     hasher,
     limiter: createRateLimiter(),
-    mailer: options.mailer ?? createDroppingMailer(logger),
+    mailer: options.mailer ?? outbox,
+    sendTestMail: (project, mail) => sendBySmtp(guard, project, mail),
     logger,
   };
   const findRoute = createRouter(ROUTES);
@@ -58,6 +74,8 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
     const route = findRoute(request.method, request.path);
     if (route.kind === "unknown") return notFound;
     if (route.kind === "wrong_method") return methodNotAllowed(route.methods);
+    // A process that has ended may have left mails; nobody looks after a project that nobody uses.
+    if (options.mailer === undefined && !outbox.knows(project.projectRef)) outbox.wake(project);
     const given = new AbortController();
     const context: AuthContext = {
       request,
@@ -77,7 +95,14 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
     }
   }
 
-  return { handle, close: () => hasher.close() };
+  return {
+    handle,
+    configChanged: (ref, project) => outbox.configChanged(ref, project),
+    close() {
+      outbox.close();
+      return hasher.close();
+    },
+  };
 }
 
 /** Work that waits for a hashing thread is given up when the time is over or the client has gone. */

@@ -64,7 +64,7 @@ export const PASSWORD = "correct horse battery";
 
 export async function createAuthWorld(
   clusterUrl: string,
-  options: Partial<AuthServiceOptions> = {},
+  { capturesMails = true, ...options }: Partial<AuthServiceOptions> & { readonly capturesMails?: boolean } = {},
 ): Promise<AuthWorld> {
   let skewMs = 0;
   const now = () => new Date(Date.now() + skewMs);
@@ -75,11 +75,12 @@ export async function createAuthWorld(
     now,
     logger: pino({ level: "silent" }),
     hashing: { threads: 2, idleTimeoutMs: 1000 },
-    mailer: {
-      async send(mail) {
-        mails.push(mail);
+    ...(capturesMails && {
+      mailer: {
+        queue: () => [],
+        committed: (_project: ServiceSnapshot, sent: readonly Mail[]) => void mails.push(...sent),
       },
-    },
+    }),
     ...options,
   });
   const pools: pg.Pool[] = [];

@@ -38,6 +38,17 @@ export type CreateProjectInput = {
   plan?: Plan;
 };
 
+export type MailState =
+  /** The project has no mail server: the mail can be read here. */
+  | "CAUGHT"
+  /** Given up; `answer` says why. */
+  | "FAILED"
+  | "SENDING"
+  /** The mail server has taken it. */
+  | "SENT"
+  /** To be sent, perhaps again after the server has deferred it. */
+  | "WAITING";
+
 export type Plan =
   /** Containers of its own. */
   | "DEDICATED"
@@ -85,6 +96,37 @@ export type SqlRole =
   | "SERVICE_ROLE"
   /** The owner of the project's database. */
   | "USER";
+
+export type MailsQueryVariables = Exact<{
+  ref: Scalars["ID"];
+  first: Scalars["Int"];
+  recipient?: InputMaybe<Scalars["String"]>;
+}>;
+
+export type MailsQuery = {
+  project: {
+    sentMails: Array<{
+      id: string;
+      kind: string;
+      recipient: string;
+      subject: string;
+      links: Array<string>;
+      state: MailState;
+      attempts: number;
+      createdAt: string;
+      answer?: string | null;
+    }>;
+  };
+};
+
+export type SendTestMailMutationVariables = Exact<{
+  ref: Scalars["ID"];
+  to: Scalars["String"];
+}>;
+
+export type SendTestMailMutation = {
+  sendTestMail: { isAccepted: boolean; answer: string };
+};
 
 export type ViewerOrganizationsQueryVariables = Exact<{ [key: string]: never }>;
 
@@ -208,6 +250,29 @@ export type RunSqlMutation = {
 
 /** An operation's text; the types of its answer and variables go along. */
 export type OperationText<Data, Variables> = string & { readonly types?: (variables: Variables) => Data };
+
+export const MailsDocument: OperationText<MailsQuery, MailsQueryVariables> = `query Mails($ref: ID!, $first: Int!, $recipient: String) {
+  project(ref: $ref) {
+    sentMails(first: $first, recipient: $recipient) {
+      id
+      kind
+      recipient
+      subject
+      links
+      state
+      attempts
+      createdAt
+      answer
+    }
+  }
+}`;
+
+export const SendTestMailDocument: OperationText<SendTestMailMutation, SendTestMailMutationVariables> = `mutation SendTestMail($ref: ID!, $to: String!) {
+  sendTestMail(ref: $ref, to: $to) {
+    isAccepted
+    answer
+  }
+}`;
 
 export const ViewerOrganizationsDocument: OperationText<ViewerOrganizationsQuery, ViewerOrganizationsQueryVariables> = `query ViewerOrganizations {
   viewer {

@@ -3,7 +3,7 @@ import { type Actor, type AuditAction, audit } from "../audit/audit.ts";
 import { type AuthContext, redirectTarget } from "../context.ts";
 import type { Sql } from "../database/sql.ts";
 import { limitMails, limitResend } from "../limits/limits.ts";
-import { deliver, type LinkType, prepareLink } from "../mail/one-time-mail.ts";
+import { type LinkType, prepareLink, queueMails, sendMails } from "../mail/one-time-mail.ts";
 import type { PkceChallenge } from "../sessions/pkce.ts";
 import { saveUser } from "../users/save-user.ts";
 import type { UserRecord, UserRow } from "../users/user.ts";
@@ -53,8 +53,9 @@ export async function requestLink(
     ...before,
     ...audit(context, actor, AUDITED[type], traits),
     ...link.statements,
+    ...queueMails(context, link.mail),
   ]);
-  await deliver(context, link.mail);
+  sendMails(context, link.mail);
   return record;
 }
 

@@ -6,7 +6,7 @@ import { AuthError } from "../errors.ts";
 import { pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { limitByAddress, limitMailRequests, withoutTelling } from "../limits/limits.ts";
-import { deliver } from "../mail/one-time-mail.ts";
+import { sendMails } from "../mail/one-time-mail.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
 import { smsFailed } from "../signup/signup.ts";
 import { requestEmailChange } from "../users/email-change.ts";
@@ -67,7 +67,7 @@ async function resendEmailChange(
   const renew = async () => {
     const change = requestEmailChange(context, user, newEmail, pkce, { isCounted: true });
     await saveUser(context, "Error sending email change email", user.id, change.statements);
-    await deliver(context, ...change.mails);
+    sendMails(context, ...change.mails);
   };
   await withoutTelling(renew());
   return json({});

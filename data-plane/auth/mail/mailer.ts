@@ -1,6 +1,6 @@
-/** What the service mails, and the seam at which a transport is plugged in. */
-import type { Logger } from "pino";
-import type { ProjectRef } from "../../../control-plane/client/config-snapshot.ts";
+/** What the service mails, and the seam at which a way of sending is plugged in. */
+import type { ProjectRef, ServiceSnapshot } from "../../../control-plane/client/config-snapshot.ts";
+import type { Sql } from "../database/sql.ts";
 
 export type MailKind = "confirmation" | "invite" | "recovery" | "magic_link" | "email_change" | "reauthentication";
 
@@ -10,6 +10,8 @@ export interface Mail {
   readonly to: string;
   readonly subject: string;
   readonly html: string;
+  /** When the link or code in it stops working. */
+  readonly expiresAt: Date;
   /** What the texts were made of; secrets, not for logs. Names as templates know them. */
   readonly variables: MailVariables;
 }
@@ -27,15 +29,8 @@ export interface MailVariables {
 }
 
 export interface Mailer {
-  /** Resolves when the mail is accepted for delivery; called after the tokens in it are committed. */
-  send(mail: Mail): Promise<void>;
-}
-
-/** For projects without a mail server: the request succeeds and the mail is dropped. Logs neither address nor content. */
-export function createDroppingMailer(logger: Logger): Mailer {
-  return {
-    async send({ projectRef, kind }) {
-      logger.debug({ projectRef, kind }, "mail dropped: no mail server is configured");
-    },
-  };
+  /** To run in the transaction that stores the tokens of the mails. */
+  queue(project: ServiceSnapshot, mails: readonly Mail[]): readonly Sql<never>[];
+  /** Called when that transaction is committed. Never throws: the request has succeeded by then. */
+  committed(project: ServiceSnapshot, mails: readonly Mail[]): void;
 }

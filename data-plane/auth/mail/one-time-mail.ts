@@ -88,13 +88,14 @@ export function prepareLink(
 }
 
 export function composeMail(
-  { project, settings }: AuthContext,
+  { project, settings, now }: AuthContext,
   kind: MailKind,
   to: string,
   values: Omit<MailVariables, "SiteURL">,
 ): Mail {
   const variables = { SiteURL: settings.siteUrl, ...values };
-  return { projectRef: project.projectRef, kind, to, variables, ...renderMail(kind, variables) };
+  const expiresAt = new Date(now.getTime() + settings.mailerOtpExpSeconds * 1_000);
+  return { projectRef: project.projectRef, kind, to, expiresAt, variables, ...renderMail(kind, variables, settings) };
 }
 
 /** The address that a mailed link opens. A redirect is escaped only where it would not survive as it is. */
@@ -103,14 +104,12 @@ export function verificationLink(context: AuthContext, hash: string, type: strin
   return `${externalUrl(context)}/verify?token=${hash}&type=${type}&redirect_to=${target}`;
 }
 
-/** The request has succeeded by then: a mail that cannot be handed over is logged, not answered. */
-export async function deliver({ parts, project }: AuthContext, ...mails: readonly Mail[]): Promise<void> {
-  for (const mail of mails) {
-    try {
-      await parts.mailer.send(mail);
-    } catch (error) {
-      const reason = error instanceof Error ? error.constructor.name : "unknown"; // its text may quote the address
-      parts.logger.error({ projectRef: project.projectRef, kind: mail.kind, reason }, "mail could not be handed over");
-    }
-  }
+/** Statements that belong into the transaction which stores the mails' tokens. */
+export function queueMails({ parts, project }: AuthContext, ...mails: readonly Mail[]): readonly Sql<never>[] {
+  return parts.mailer.queue(project, mails);
+}
+
+/** When that transaction is committed. */
+export function sendMails({ parts, project }: AuthContext, ...mails: readonly Mail[]): void {
+  parts.mailer.committed(project, mails);
 }

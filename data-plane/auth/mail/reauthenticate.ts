@@ -11,7 +11,7 @@ import { createOneTimeToken } from "../tokens/one-time-token.ts";
 import { storeOneTimeToken } from "../tokens/one-time-token-queries.ts";
 import { saveUser } from "../users/save-user.ts";
 import { updateUser } from "../users/user-queries.ts";
-import { composeMail, deliver } from "./one-time-mail.ts";
+import { composeMail, queueMails, sendMails } from "./one-time-mail.ts";
 
 export async function reauthenticate(context: AuthContext): Promise<ServiceResponse> {
   const { now, settings } = context;
@@ -32,11 +32,6 @@ export async function reauthenticate(context: AuthContext): Promise<ServiceRespo
   limitResend(context, user.reauthentication_sent_at);
   limitMails(context);
   const token = createOneTimeToken(user.email, settings.mailerOtpLength, false);
-  await saveUser(context, "Reauthentication failed.", user.id, [
-    ...audit(context, user, "user_reauthenticate_requested"),
-    updateUser(user.id, { reauthentication_token: token.hash, reauthentication_sent_at: now }, now),
-    storeOneTimeToken(user.id, "reauthentication_token", token.hash, user.email, now),
-  ]);
   const mail = composeMail(context, "reauthentication", user.email, {
     ConfirmationURL: "",
     Email: user.email,
@@ -45,6 +40,12 @@ export async function reauthenticate(context: AuthContext): Promise<ServiceRespo
     RedirectTo: "",
     Data: user.raw_user_meta_data ?? {},
   });
-  await deliver(context, mail);
+  await saveUser(context, "Reauthentication failed.", user.id, [
+    ...audit(context, user, "user_reauthenticate_requested"),
+    updateUser(user.id, { reauthentication_token: token.hash, reauthentication_sent_at: now }, now),
+    storeOneTimeToken(user.id, "reauthentication_token", token.hash, user.email, now),
+    ...queueMails(context, mail),
+  ]);
+  sendMails(context, mail);
   return json({});
 }

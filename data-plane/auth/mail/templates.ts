@@ -1,69 +1,101 @@
-/** The built-in texts. A value can carry markup of a user's making, so each is escaped. */
+/** The texts of mails: the project's own where it has set some, else ours. */
+import type { MailTextName, MailTexts } from "../../../control-plane/client/config-snapshot.ts";
+import {
+  type MailTemplate,
+  parseMailTemplate,
+  renderMailTemplate,
+  TemplateError,
+} from "../../../control-plane/client/mail-template/mail-template.ts";
 import type { MailKind, MailVariables } from "./mailer.ts";
 
-interface Template {
+interface Texts {
   readonly subject: string;
-  readonly heading: string;
-  readonly text: (values: MailVariables) => string;
-  /** Label of the link; null: the code alone. */
-  readonly action: string | null;
+  readonly content: string;
 }
 
-const TEMPLATES: Readonly<Record<MailKind, Template>> = {
+const page = (heading: string, text: string, action: string) => `<h2>${heading}</h2>
+<p>${text}</p>
+<p><a href="{{ .ConfirmationURL }}">${action}</a></p>
+<p>Or enter the code: <strong>{{ .Token }}</strong></p>`;
+
+const BUILT_IN: Readonly<Record<MailKind, Texts>> = {
   confirmation: {
     subject: "Confirm your e-mail address",
-    heading: "Welcome",
-    text: () => "Please confirm this address to finish signing up.",
-    action: "Confirm address",
+    content: page("Welcome", "Please confirm this address to finish signing up.", "Confirm address"),
   },
   invite: {
     subject: "You are invited",
-    heading: "You are invited",
-    text: ({ SiteURL }) => `You are invited to create an account at ${escapeHtml(SiteURL)}.`,
-    action: "Accept the invitation",
+    content: page(
+      "You are invited",
+      "You are invited to create an account at {{ .SiteURL }}.",
+      "Accept the invitation",
+    ),
   },
   recovery: {
     subject: "Reset your password",
-    heading: "Reset your password",
-    text: () => "Somebody, hopefully you, asked to reset the password of this account.",
-    action: "Choose a new password",
+    content: page(
+      "Reset your password",
+      "Somebody, hopefully you, asked to reset the password of this account.",
+      "Choose a new password",
+    ),
   },
   magic_link: {
     subject: "Your sign-in link",
-    heading: "Sign in",
-    text: () => "Follow the link to sign in.",
-    action: "Sign in",
+    content: page("Sign in", "Follow the link to sign in.", "Sign in"),
   },
   email_change: {
     subject: "Confirm your new e-mail address",
-    heading: "Change of address",
-    text: ({ Email, NewEmail }) =>
-      `Please confirm the change from ${escapeHtml(Email)} to ${escapeHtml(NewEmail ?? "")}.`,
-    action: "Confirm the change",
+    content: page(
+      "Change of address",
+      "Please confirm the change from {{ .Email }} to {{ .NewEmail }}.",
+      "Confirm the change",
+    ),
   },
   reauthentication: {
     subject: "Your confirmation code",
-    heading: "Confirm that it is you",
-    text: () => "Enter this code to go on.",
-    action: null,
+    content: `<h2>Confirm that it is you</h2>
+<p>Enter this code to go on.</p>
+<p>Code: <strong>{{ .Token }}</strong></p>`,
   },
 };
 
-export function renderMail(kind: MailKind, values: MailVariables): { subject: string; html: string } {
-  const { subject, heading, text, action } = TEMPLATES[kind];
-  const link = action ? `<p><a href="${escapeHtml(values.ConfirmationURL)}">${action}</a></p>` : "";
-  const code = values.Token
-    ? `<p>${action ? "Or enter the code" : "Code"}: <strong>${escapeHtml(values.Token)}</strong></p>`
-    : "";
-  return { subject, html: `<h2>${heading}</h2><p>${text(values)}</p>${link}${code}` };
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
+const NAMES: Readonly<Record<MailKind, MailTextName>> = {
+  confirmation: "Confirmation",
+  invite: "Invite",
+  recovery: "Recovery",
+  magic_link: "MagicLink",
+  email_change: "EmailChange",
+  reauthentication: "Reauthentication",
 };
 
-const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+const MAX_SUBJECT_LENGTH = 500;
+
+export function renderMail(
+  kind: MailKind,
+  values: MailVariables,
+  settings: MailTexts,
+): { readonly subject: string; readonly html: string } {
+  const name = NAMES[kind];
+  const builtIn = BUILT_IN[kind];
+  const subject = render(settings[`mailerSubjects${name}`] || builtIn.subject, builtIn.subject, values, false);
+  return {
+    // A line break would begin another header.
+    subject: subject.replace(/[\r\n]+/g, " ").slice(0, MAX_SUBJECT_LENGTH),
+    html: render(settings[`mailerTemplates${name}Content`] || builtIn.content, builtIn.content, values, true),
+  };
+}
+
+/** A template was looked at when it was set; one that cannot be rendered with these values gives way to ours. */
+function render(text: string, builtIn: string, values: MailVariables, isHtml: boolean): string {
+  const fields = values as unknown as Readonly<Record<string, unknown>>;
+  try {
+    return renderMailTemplate(parsed(text, isHtml), fields);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    return renderMailTemplate(parsed(builtIn, isHtml), fields);
+  }
+}
+
+function parsed(text: string, isHtml: boolean): MailTemplate {
+  return parseMailTemplate(text, { isHtml });
+}

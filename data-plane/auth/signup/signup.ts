@@ -9,7 +9,7 @@ import { AuthError } from "../errors.ts";
 import { metadata, pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { limitByAddress, limitMails, limitResend, noteMail } from "../limits/limits.ts";
-import { deliver, prepareLink } from "../mail/one-time-mail.ts";
+import { prepareLink, queueMails, sendMails } from "../mail/one-time-mail.ts";
 import { checkPasswordStrength } from "../passwords/strength.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
 import { beginSession, tokenResponse } from "../sessions/session.ts";
@@ -169,8 +169,9 @@ async function requestConfirmation(
     ...inserts,
     ...audit(context, actor, "user_confirmation_requested", { provider: "email" }),
     ...link.statements,
+    ...queueMails(context, link.mail),
   ]);
-  await deliver(context, link.mail);
+  sendMails(context, link.mail);
   return json(userJson(record));
 }
 
@@ -255,8 +256,9 @@ async function resendConfirmation(
   const record = await saveUser(context, "Database error updating user", user.id, [
     ...audit(context, user, "user_confirmation_requested", { provider: "email" }),
     ...link.statements,
+    ...queueMails(context, link.mail),
   ]);
-  await deliver(context, link.mail);
+  sendMails(context, link.mail);
   const answer = userJson(record);
   return json(user.invited_at === null ? answer : { ...answer, user_metadata: {}, identities: [] });
 }

@@ -3,7 +3,7 @@ import { type AuthContext, redirectTarget } from "../context.ts";
 import type { Sql } from "../database/sql.ts";
 import { limitMails, limitResend } from "../limits/limits.ts";
 import type { Mail } from "../mail/mailer.ts";
-import { composeMail, verificationLink } from "../mail/one-time-mail.ts";
+import { composeMail, queueMails, verificationLink } from "../mail/one-time-mail.ts";
 import { insertFlowState, type PkceChallenge } from "../sessions/pkce.ts";
 import { createOneTimeToken, type OneTimeToken } from "../tokens/one-time-token.ts";
 import { deleteOneTimeToken, storeOneTimeToken } from "../tokens/one-time-token-queries.ts";
@@ -12,6 +12,7 @@ import type { UserRecord, UserRow } from "./user.ts";
 import { providerMetadata, updateUser, upsertIdentity } from "./user-queries.ts";
 
 export interface PreparedEmailChange {
+  /** They put the mails into the outbox too. */
   readonly statements: readonly Sql<never>[];
   readonly mails: readonly Mail[];
 }
@@ -59,6 +60,7 @@ function prepareEmailChange(
     email_change_sent_at: now,
     email_change_confirm_status: 0,
   };
+  const mails = [mailTo(newEmail, newToken), ...(currentToken ? [mailTo(currentEmail, currentToken)] : [])];
   return {
     statements: [
       updateUser(user.id, changes, now),
@@ -67,8 +69,9 @@ function prepareEmailChange(
         ? storeOneTimeToken(user.id, "email_change_token_current", currentToken.hash, currentEmail, now)
         : deleteOneTimeToken(user.id, "email_change_token_current"),
       ...(pkce ? [insertFlowState(user.id, "email_change", pkce, context)] : []),
+      ...queueMails(context, ...mails),
     ],
-    mails: [mailTo(newEmail, newToken), ...(currentToken ? [mailTo(currentEmail, currentToken)] : [])],
+    mails,
   };
 }
 

@@ -9,7 +9,7 @@ import { AuthError } from "../errors.ts";
 import { metadata, optionalText, pkceFields, readBody, text } from "../http/body.ts";
 import { json } from "../http/responses.ts";
 import { limitByAddress } from "../limits/limits.ts";
-import { deliver } from "../mail/one-time-mail.ts";
+import { sendMails } from "../mail/one-time-mail.ts";
 import { checkPasswordStrength } from "../passwords/strength.ts";
 import { type AuthenticatedUser, requireUser } from "../sessions/bearer.ts";
 import { type PkceChallenge, parseChallenge } from "../sessions/pkce.ts";
@@ -62,7 +62,7 @@ export async function updateOwnUser(context: AuthContext): Promise<ServiceRespon
     "Error updating user",
     applyChanges(context, bearer, changes, newPassword),
   ).catch((error) => Promise.reject(asTakenAddress(error)));
-  if (emailChange) await deliver(context, ...emailChange.mails);
+  if (emailChange) sendMails(context, ...emailChange.mails);
   return json(userJson(record));
 }
 

@@ -50,7 +50,7 @@ export type AuthSettingsInput = {
   emailEnabled?: InputMaybe<Scalars["Boolean"]>;
   /** Life of an access token in seconds (JWT_EXP). */
   jwtExpSeconds?: InputMaybe<Scalars["Int"]>;
-  /** Whether a new address counts as confirmed at once (MAILER_AUTOCONFIRM). On by default while no mail transport is configured, because a confirmation could never arrive. */
+  /** Whether a new address counts as confirmed at once (MAILER_AUTOCONFIRM). On by default: a new project has no mail server, so a confirmation would only be seen by whoever reads its mails. */
   mailerAutoconfirm?: InputMaybe<Scalars["Boolean"]>;
   /** Life of a code or link in a mail, in seconds (MAILER_OTP_EXP). */
   mailerOtpExpSeconds?: InputMaybe<Scalars["Int"]>;
@@ -58,6 +58,30 @@ export type AuthSettingsInput = {
   mailerOtpLength?: InputMaybe<Scalars["Int"]>;
   /** Whether both addresses confirm a change of address (MAILER_SECURE_EMAIL_CHANGE_ENABLED). */
   mailerSecureEmailChangeEnabled?: InputMaybe<Scalars["Boolean"]>;
+  /** Subject of mails of sign-ups (MAILER_SUBJECTS_CONFIRMATION), a template; null for the built-in one. */
+  mailerSubjectsConfirmation?: InputMaybe<Scalars["String"]>;
+  /** Subject of mails of changes of address (MAILER_SUBJECTS_EMAIL_CHANGE), a template; null for the built-in one. */
+  mailerSubjectsEmailChange?: InputMaybe<Scalars["String"]>;
+  /** Subject of mails of invitations (MAILER_SUBJECTS_INVITE), a template; null for the built-in one. */
+  mailerSubjectsInvite?: InputMaybe<Scalars["String"]>;
+  /** Subject of mails of sign-in links (MAILER_SUBJECTS_MAGIC_LINK), a template; null for the built-in one. */
+  mailerSubjectsMagicLink?: InputMaybe<Scalars["String"]>;
+  /** Subject of mails of confirmation codes (MAILER_SUBJECTS_REAUTHENTICATION), a template; null for the built-in one. */
+  mailerSubjectsReauthentication?: InputMaybe<Scalars["String"]>;
+  /** Subject of mails of password resets (MAILER_SUBJECTS_RECOVERY), a template; null for the built-in one. */
+  mailerSubjectsRecovery?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of sign-ups (MAILER_TEMPLATES_CONFIRMATION), a template; null for the built-in one. */
+  mailerTemplatesConfirmationContent?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of changes of address (MAILER_TEMPLATES_EMAIL_CHANGE), a template; null for the built-in one. */
+  mailerTemplatesEmailChangeContent?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of invitations (MAILER_TEMPLATES_INVITE), a template; null for the built-in one. */
+  mailerTemplatesInviteContent?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of sign-in links (MAILER_TEMPLATES_MAGIC_LINK), a template; null for the built-in one. */
+  mailerTemplatesMagicLinkContent?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of confirmation codes (MAILER_TEMPLATES_REAUTHENTICATION), a template; null for the built-in one. */
+  mailerTemplatesReauthenticationContent?: InputMaybe<Scalars["String"]>;
+  /** HTML text of mails of password resets (MAILER_TEMPLATES_RECOVERY), a template; null for the built-in one. */
+  mailerTemplatesRecoveryContent?: InputMaybe<Scalars["String"]>;
   /** Whether users may link further identities (SECURITY_MANUAL_LINKING_ENABLED). */
   manualLinkingEnabled?: InputMaybe<Scalars["Boolean"]>;
   /** Shortest password, in characters (PASSWORD_MIN_LENGTH). */
@@ -92,8 +116,18 @@ export type AuthSettingsInput = {
   siteUrl?: InputMaybe<Scalars["String"]>;
   /** Whether a new phone number counts as confirmed at once (SMS_AUTOCONFIRM). */
   smsAutoconfirm?: InputMaybe<Scalars["Boolean"]>;
+  /** Address that mails come from (SMTP_ADMIN_EMAIL). */
+  smtpAdminEmail?: InputMaybe<Scalars["String"]>;
+  /** Mail server (SMTP_HOST). Null: mails are not sent but kept where `sentMails` shows them. Its password is set by setSmtpPassword. */
+  smtpHost?: InputMaybe<Scalars["String"]>;
   /** Seconds between two mails of one kind to one user (SMTP_MAX_FREQUENCY). */
   smtpMaxFrequencySeconds?: InputMaybe<Scalars["Int"]>;
+  /** Port of the mail server; 465 speaks TLS from the first byte, all others by STARTTLS (SMTP_PORT). */
+  smtpPort?: InputMaybe<Scalars["Int"]>;
+  /** Name that mails come from (SMTP_SENDER_NAME). */
+  smtpSenderName?: InputMaybe<Scalars["String"]>;
+  /** Login at the mail server; null for none. With one, the server must offer TLS (SMTP_USER). */
+  smtpUser?: InputMaybe<Scalars["String"]>;
   /** Whether a password change needs the current password (SECURITY_UPDATE_PASSWORD_REQUIRE_CURRENT_PASSWORD). */
   updatePasswordRequireCurrentPassword?: InputMaybe<Scalars["Boolean"]>;
   /** Whether a password change needs a recent sign-in (SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION). */

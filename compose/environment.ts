@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { parseVariables, secret } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, type Maxima, maximaOf, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { OPERATOR_VARIABLES, type OperatorOptions, operatorOptions } from "../control-plane/operator-variables.ts";
 import type { S3StoreOptions } from "../data-plane/storage/backend/storage-options.ts";
@@ -26,21 +26,25 @@ export const ENVIRONMENT = z.object({
     .default(8083)
     .describe("Port of the gateway, the one address of all projects. 0 takes a free one."),
   POSTGRES_PORT: port.default(5435).describe("Port of the embedded PostgreSQL. 0 takes a free one."),
-  DATABASE_URL: z
-    .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
-    .optional()
-    .describe("Superuser on an existing PostgreSQL 15–18, used instead of the embedded one."),
+  DATABASE_URL: secret(
+    z
+      .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
+      .optional()
+      .describe("Superuser on an existing PostgreSQL 15–18, used instead of the embedded one."),
+  ),
   SUPALOVE_PUBLIC_GATEWAY_URL: z
     .url({ protocol: /^https?$/ })
     .optional()
     .describe("Base URL by which people reach the gateway, when it is not http://localhost:<GATEWAY_PORT>."),
   SUPALOVE_BASE_DOMAIN: z.string().default("localhost").describe("Projects are also reached as <ref>.<base domain>."),
-  SUPALOVE_MASTER_KEYS: z
-    .string()
-    .optional()
-    .describe(
-      "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes. Unset: a 0600 file in the data folder, made on first start.",
-    ),
+  SUPALOVE_MASTER_KEYS: secret(
+    z
+      .string()
+      .optional()
+      .describe(
+        "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes. Unset: a 0600 file in the data folder, made on first start.",
+      ),
+  ),
   SUPALOVE_WORKERS: z.coerce
     .number()
     .int()
@@ -57,7 +61,9 @@ export const ENVIRONMENT = z.object({
     .default("warn")
     .describe("Least level logged, as JSON lines on standard error; `info` and below add the access log."),
   SUPALOVE_URL: z.url().optional().describe("Command line: control plane to talk to instead of the local one."),
-  SUPALOVE_TOKEN: z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
+  SUPALOVE_TOKEN: secret(
+    z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
+  ),
 });
 
 export interface Environment {

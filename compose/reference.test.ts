@@ -11,3 +11,10 @@ test("the committed reference is what the catalogues print", () => {
 test("every variable has a meaning", () => {
   expect(printReference()).not.toMatch(/^\| `[A-Z_]+` \|[^|]*\|\s*\|$/m);
 });
+
+test("every variable that holds a secret can be given as a file, so that no environment shows it", () => {
+  const names = [...printReference().matchAll(/^\| `([A-Z0-9_]+)`( or `\1_FILE`)? \|/gm)];
+  const secrets = names.filter(([, name = ""]) => /(?:TOKEN|PASSWORD|SECRET|KEYS|ACCESS_KEY|DATABASE_URL)$/.test(name));
+  expect(secrets.length).toBeGreaterThan(8);
+  expect(secrets.filter(([, , file]) => file === undefined).map(([, name]) => name)).toEqual([]);
+});

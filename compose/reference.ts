@@ -15,6 +15,10 @@ export function printReference(): string {
 
 Printed by \`npm run reference:print\` from the catalogues in the code; a test fails when it is out of date.
 
+A variable that holds a secret can be given as a file instead: \`<NAME>_FILE\` is the path of a file with the value, of
+which one newline at the end is left out. Both at once are refused, and so is a file that cannot be read or is empty;
+messages name the file, never what is in it.
+
 ## Environment of \`npm start\` and of the command line
 
 ${printVariables(STANDALONE)}

@@ -1,17 +1,19 @@
 /** The environment of a control plane that runs as its own process: one object, every problem reported in one go. */
 import { resolve } from "node:path";
 import { z } from "zod";
-import { parseVariables } from "./client/environment-variables.ts";
+import { parseVariables, secret } from "./client/environment-variables.ts";
 import { OPERATOR_VARIABLES } from "./operator-variables.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 export const ENVIRONMENT = z
   .object({
-    DATABASE_URL: z
-      .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
-      .describe(
-        "Superuser on the PostgreSQL 15–18 server that holds the control plane's schema and the first projects.",
-      ),
+    DATABASE_URL: secret(
+      z
+        .url({ protocol: /^postgres(ql)?$/, error: "must be a postgresql:// URL" })
+        .describe(
+          "Superuser on the PostgreSQL 15–18 server that holds the control plane's schema and the first projects.",
+        ),
+    ),
     SUPALOVE_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 is every interface."),
     CONTROL_PLANE_PORT: port.default(8000).describe("Port of the GraphQL API. 0 takes a free one."),
     SUPALOVE_DATA_DIR: z
@@ -19,12 +21,14 @@ export const ENVIRONMENT = z
       .min(1)
       .default(".supalove")
       .describe("Folder of the master key file, when SUPALOVE_MASTER_KEYS is not set."),
-    SUPALOVE_MASTER_KEYS: z
-      .string()
-      .optional()
-      .describe(
-        "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes, or <id>:<base64>. The same on every instance.",
-      ),
+    SUPALOVE_MASTER_KEYS: secret(
+      z
+        .string()
+        .optional()
+        .describe(
+          "Keys that encrypt the projects' secrets, current first, separated by commas: base64 of 32 bytes, or <id>:<base64>. The same on every instance.",
+        ),
+    ),
     SUPALOVE_PUBLIC_GATEWAY_URL: z
       .url({ protocol: /^https?$/ })
       .default("http://localhost:8083")
@@ -49,7 +53,7 @@ export const ENVIRONMENT = z
       .describe(
         "With SUPALOVE_OWNER_PASSWORD: makes the owner's account at the first start, instead of the first sign-up.",
       ),
-    SUPALOVE_OWNER_PASSWORD: z.string().optional().describe("See SUPALOVE_OWNER_EMAIL. Not read again later."),
+    SUPALOVE_OWNER_PASSWORD: secret(z.string().optional().describe("See SUPALOVE_OWNER_EMAIL. Not read again later.")),
     SUPALOVE_GATEWAY_TOKEN: serviceToken("gateways"),
     SUPALOVE_SERVICE_TOKEN: serviceToken("data-plane services"),
     SUPALOVE_UPSTREAM_REST: upstream("REST"),
@@ -67,11 +71,15 @@ export const ENVIRONMENT = z
   });
 
 function serviceToken(holders: string) {
-  return z
-    .string()
-    .regex(/^sbsvc_[0-9a-f]{40}$/, "must be sbsvc_ and 40 hex digits")
-    .optional()
-    .describe(`Token that ${holders} read their configuration with: sbsvc_ and 40 hex digits, the same on their side.`);
+  return secret(
+    z
+      .string()
+      .regex(/^sbsvc_[0-9a-f]{40}$/, "must be sbsvc_ and 40 hex digits")
+      .optional()
+      .describe(
+        `Token that ${holders} read their configuration with: sbsvc_ and 40 hex digits, the same on their side.`,
+      ),
+  );
 }
 
 function upstream(service: string) {

@@ -4,7 +4,7 @@
  */
 import { Resolver } from "node:dns";
 import { z } from "zod";
-import { TRUSTED_PROXIES } from "./client/environment-variables.ts";
+import { secret, TRUSTED_PROXIES } from "./client/environment-variables.ts";
 import { LIMIT_VARIABLES, maximaOf } from "./client/maxima.ts";
 import { WATCH_VARIABLES, watchBoundsOf } from "./clusters/watch/bounds.ts";
 import type { ControlPlaneOptions } from "./server.ts";
@@ -69,11 +69,15 @@ export const OPERATOR_VARIABLES = {
     ),
   ...LIMIT_VARIABLES,
   ...WATCH_VARIABLES,
-  SUPALOVE_METRICS_TOKEN: z
-    .string()
-    .min(16)
-    .optional()
-    .describe("Bearer token that /metrics asks for; unset: only this machine may read them, and not through a proxy."),
+  SUPALOVE_METRICS_TOKEN: secret(
+    z
+      .string()
+      .min(16)
+      .optional()
+      .describe(
+        "Bearer token that /metrics asks for; unset: only this machine may read them, and not through a proxy.",
+      ),
+  ),
 };
 
 export type OperatorOptions = Pick<

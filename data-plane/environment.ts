@@ -1,7 +1,7 @@
 /** The environment of a process that serves data-plane services to gateways elsewhere: every problem in one go. */
 import { z } from "zod";
 import type { ServiceName } from "../control-plane/client/config-snapshot.ts";
-import { parseVariables } from "../control-plane/client/environment-variables.ts";
+import { parseVariables, secret } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, LIMIT_VARIABLES, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { RUNNABLE_SERVICES } from "./running-services.ts";
 import { STORAGE_VARIABLES } from "./storage/environment.ts";
@@ -27,14 +27,18 @@ export const ENVIRONMENT = z.object({
     .url({ protocol: /^https?$/ })
     .default("http://localhost:8000")
     .describe("Where projects' configuration comes from."),
-  SUPALOVE_SERVICE_TOKEN: z
-    .string({ error: "is needed: a service token of the service audience (sbsvc_…)" })
-    .min(1)
-    .describe("Service token of the service audience (sbsvc_…)."),
-  SUPALOVE_INTERNAL_TOKEN: z
-    .string({ error: "is needed: at least 32 characters" })
-    .min(32, { error: "must have at least 32 characters" })
-    .describe("Shared with the gateways; requests without it are refused."),
+  SUPALOVE_SERVICE_TOKEN: secret(
+    z
+      .string({ error: "is needed: a service token of the service audience (sbsvc_…)" })
+      .min(1)
+      .describe("Service token of the service audience (sbsvc_…)."),
+  ),
+  SUPALOVE_INTERNAL_TOKEN: secret(
+    z
+      .string({ error: "is needed: at least 32 characters" })
+      .min(32, { error: "must have at least 32 characters" })
+      .describe("Shared with the gateways; requests without it are refused."),
+  ),
   SUPALOVE_MAX_DATABASE_CONNECTIONS: z.coerce
     .number()
     .int()

@@ -1,6 +1,11 @@
 /** The environment of a gateway that runs as its own process: one object, every problem reported in one go. */
 import { z } from "zod";
-import { addressRanges, parseVariables, TRUSTED_PROXIES } from "../control-plane/client/environment-variables.ts";
+import {
+  addressRanges,
+  parseVariables,
+  secret,
+  TRUSTED_PROXIES,
+} from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, LIMIT_VARIABLES } from "../control-plane/client/maxima.ts";
 
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -18,15 +23,19 @@ export const ENVIRONMENT = z.object({
     .url({ protocol: /^https?$/ })
     .default("http://localhost:8000")
     .describe("Where projects' configuration comes from."),
-  SUPALOVE_GATEWAY_TOKEN: z
-    .string({ error: "is needed: a service token of the gateway audience (sbsvc_…)" })
-    .min(1)
-    .describe("Service token of the gateway audience (sbsvc_…)."),
-  SUPALOVE_INTERNAL_TOKEN: z
-    .string()
-    .min(32, { error: "must have at least 32 characters" })
-    .optional()
-    .describe("Shared with our own services in other processes; they refuse requests without it."),
+  SUPALOVE_GATEWAY_TOKEN: secret(
+    z
+      .string({ error: "is needed: a service token of the gateway audience (sbsvc_…)" })
+      .min(1)
+      .describe("Service token of the gateway audience (sbsvc_…)."),
+  ),
+  SUPALOVE_INTERNAL_TOKEN: secret(
+    z
+      .string()
+      .min(32, { error: "must have at least 32 characters" })
+      .optional()
+      .describe("Shared with our own services in other processes; they refuse requests without it."),
+  ),
   SUPALOVE_PUBLIC_GATEWAY_URL: z
     .url({ protocol: /^https?$/ })
     .default("http://localhost:8083")

@@ -1,5 +1,6 @@
 /** Environment variables that say where the bytes of objects lie; of every process that runs the storage service. */
 import { z } from "zod";
+import { secret } from "../../control-plane/client/environment-variables.ts";
 import type { S3StoreOptions } from "./backend/storage-options.ts";
 
 export const STORAGE_VARIABLES = {
@@ -14,7 +15,7 @@ export const STORAGE_VARIABLES = {
     .describe("Address of the S3 store, when it is not Amazon's."),
   SUPALOVE_STORAGE_S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the S3 store."),
   SUPALOVE_STORAGE_S3_ACCESS_KEY_ID: z.string().default("").describe("Access key of the S3 store."),
-  SUPALOVE_STORAGE_S3_SECRET_ACCESS_KEY: z.string().default("").describe("Its secret."),
+  SUPALOVE_STORAGE_S3_SECRET_ACCESS_KEY: secret(z.string().default("").describe("Its secret.")),
 };
 
 type StorageVariables = z.output<z.ZodObject<typeof STORAGE_VARIABLES>>;

@@ -127,6 +127,17 @@ export function createProgram(environment: () => Environment): Command {
       else await testMail(api, ref, test);
     });
 
+  const images = program.command("images").description("container images of the stack");
+  images
+    .command("build")
+    .description("build them from Debian's packages and the installed npm packages, without a registry")
+    .option("--refresh-base", "make the base image anew, with Debian's present security fixes")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption & { refreshBase?: boolean }) => {
+      const { printBuiltImages } = await import("./images.ts"); // with what builds the dashboard
+      await printBuiltImages({ refreshBase: options.refreshBase ?? false, isJson: options.json ?? false });
+    });
+
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);
   addStorageCommands(
     program.command("storage").description("files of projects: ss://<ref>/<bucket>/<path>"),

@@ -34,7 +34,7 @@ export function embeddedSettings(port: number, major: number): PostgresSettings 
     work_mem: "4MB",
     maintenance_work_mem: "64MB",
     // No worker processes that idle: reading in the backend is what a small machine does best.
-    io_method: "sync",
+    ...(major >= 18 ? { io_method: "sync" } : {}),
     max_parallel_workers_per_gather: 0,
     // Compiling a query costs more than these queries take.
     jit: "off",

@@ -11,6 +11,8 @@ export interface Lockfile {
 }
 
 interface LockedPackage {
+  /** Needed by tools of development alone. */
+  readonly dev?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -30,7 +32,7 @@ export function importedPackages(source: string): string[] {
 }
 
 /**
- * Everything that the named packages need, as paths in node_modules.
+ * Everything that the named packages need, as paths in node_modules; nothing that only tools of development need.
  * @param isInstalled Whether a path such as `node_modules/pg` is there: optional packages of other systems are not.
  */
 export function packageClosure(
@@ -41,7 +43,7 @@ export function packageClosure(
   const found = new Set<string>();
   const visit = (name: string, from: string) => {
     const path = resolvePackage(name, from, packages, isInstalled);
-    if (path === null || found.has(path)) return;
+    if (path === null || found.has(path) || packages[path]?.dev) return;
     found.add(path);
     const { dependencies, optionalDependencies, peerDependencies } = packages[path] ?? {};
     for (const needed of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {

@@ -45,15 +45,15 @@ export async function runLoad(load: Load): Promise<LoadResult> {
 }
 
 class HttpConnection {
-  private readonly socket: Socket;
-  private chunks: Buffer[] = [];
-  private length = 0;
-  private bodyEnd = -1;
-  private bodyStart = 0;
-  private status = 0;
-  private resolve: ((status: number) => void) | null = null;
-  private reject: ((error: Error) => void) | null = null;
-  private body = "";
+  readonly #socket: Socket;
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #bodyEnd = -1;
+  #bodyStart = 0;
+  #status = 0;
+  #resolve: ((status: number) => void) | null = null;
+  #reject: ((error: Error) => void) | null = null;
+  #body = "";
 
   static async open(port: number): Promise<HttpConnection> {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
@@ -65,49 +65,49 @@ class HttpConnection {
   }
 
   private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on("data", (chunk) => this.receive(chunk));
-    socket.on("close", () => this.reject?.(new Error("connection closed")));
-    socket.on("error", (error) => this.reject?.(error));
+    this.#socket = socket;
+    socket.on("data", (chunk) => this.#receive(chunk));
+    socket.on("close", () => this.#reject?.(new Error("connection closed")));
+    socket.on("error", (error) => this.#reject?.(error));
   }
 
   exchange(request: Buffer): Promise<number> {
-    this.socket.write(request);
+    this.#socket.write(request);
     return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
   }
 
   lastBody(): string {
-    return this.body;
+    return this.#body;
   }
 
   close(): void {
-    this.reject = null;
-    this.socket.destroy();
+    this.#reject = null;
+    this.#socket.destroy();
   }
 
-  private receive(chunk: Buffer): void {
-    this.chunks.push(chunk);
-    this.length += chunk.length;
-    if (this.bodyEnd < 0) this.readHead();
-    if (this.bodyEnd < 0 || this.length < this.bodyEnd) return;
-    if (this.status >= 300) this.body = Buffer.concat(this.chunks).toString("utf8", this.bodyStart);
-    this.chunks = [];
-    this.length = 0;
-    this.bodyEnd = -1;
-    this.resolve?.(this.status);
+  #receive(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    if (this.#bodyEnd < 0) this.#readHead();
+    if (this.#bodyEnd < 0 || this.#length < this.#bodyEnd) return;
+    if (this.#status >= 300) this.#body = Buffer.concat(this.#chunks).toString("utf8", this.#bodyStart);
+    this.#chunks = [];
+    this.#length = 0;
+    this.#bodyEnd = -1;
+    this.#resolve?.(this.#status);
   }
 
-  private readHead(): void {
-    const received = this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks);
-    this.chunks = [received];
+  #readHead(): void {
+    const received = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+    this.#chunks = [received];
     const headEnd = received.indexOf(HEAD_END);
     if (headEnd < 0) return;
     const head = received.toString("latin1", 0, headEnd);
-    this.status = Number(head.slice(9, 12));
-    this.bodyStart = headEnd + HEAD_END.length;
-    this.bodyEnd = this.bodyStart + Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    this.#status = Number(head.slice(9, 12));
+    this.#bodyStart = headEnd + HEAD_END.length;
+    this.#bodyEnd = this.#bodyStart + Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
   }
 }

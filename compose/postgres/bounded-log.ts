@@ -5,46 +5,46 @@ import { closeSync, openSync, renameSync, statSync, writeSync } from "node:fs";
 const TAIL_BYTES = 4096;
 
 export class BoundedLog {
-  private readonly path: string;
-  private readonly maxBytes: number;
-  private file: number | null;
-  private size: number;
-  private recent = "";
+  readonly #path: string;
+  readonly #maxBytes: number;
+  #file: number | null;
+  #size: number;
+  #recent = "";
 
   constructor(path: string, maxBytes: number) {
-    this.path = path;
-    this.maxBytes = maxBytes;
-    this.file = openSync(path, "a", 0o600);
-    this.size = statSync(path).size;
+    this.#path = path;
+    this.#maxBytes = maxBytes;
+    this.#file = openSync(path, "a", 0o600);
+    this.#size = statSync(path).size;
   }
 
   /** The last lines written. */
   get tail(): string {
-    return this.recent.trim();
+    return this.#recent.trim();
   }
 
   /** Ignored after {@link close}. */
   write(chunk: Buffer): void {
-    if (this.file === null) return;
-    this.recent = (this.recent + chunk.toString()).slice(-TAIL_BYTES);
+    if (this.#file === null) return;
+    this.#recent = (this.#recent + chunk.toString()).slice(-TAIL_BYTES);
     try {
-      if (this.size + chunk.length > this.maxBytes) this.rotate();
-      if (this.file !== null) writeSync(this.file, chunk);
-      this.size += chunk.length;
+      if (this.#size + chunk.length > this.#maxBytes) this.#rotate();
+      if (this.#file !== null) writeSync(this.#file, chunk);
+      this.#size += chunk.length;
     } catch {
       // A full disk must not stop the database for want of a log line.
     }
   }
 
   close(): void {
-    if (this.file !== null) closeSync(this.file);
-    this.file = null;
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
   }
 
-  private rotate(): void {
+  #rotate(): void {
     this.close();
-    renameSync(this.path, `${this.path}.1`);
-    this.file = openSync(this.path, "a", 0o600);
-    this.size = 0;
+    renameSync(this.#path, `${this.#path}.1`);
+    this.#file = openSync(this.#path, "a", 0o600);
+    this.#size = 0;
   }
 }

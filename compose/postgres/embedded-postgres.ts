@@ -152,15 +152,15 @@ class SupervisedServer {
 
 /** The running server and who watches over it. */
 class Server {
-  private readonly child: ChildProcess;
-  private watchdog: ChildProcess | null = null;
-  private readonly log: BoundedLog;
+  readonly #child: ChildProcess;
+  #watchdog: ChildProcess | null = null;
+  readonly #log: BoundedLog;
   /** Resolves when the process is gone; its log may still have lines to come. */
-  private readonly exited: Promise<void>;
-  private readonly logged: Promise<void>;
-  private hasExited = false;
-  private isStopping = false;
-  private isReady = false;
+  readonly #exited: Promise<void>;
+  readonly #logged: Promise<void>;
+  #hasExited = false;
+  #isStopping = false;
+  #isReady = false;
 
   /** @param onUnexpectedExit It was ready, has ended, and nobody asked it to. */
   constructor(
@@ -169,7 +169,7 @@ class Server {
     options: EmbeddedPostgresOptions,
     onUnexpectedExit: (reason: Error) => void,
   ) {
-    this.log = new BoundedLog(join(layout.folder, "postgres.log"), MAX_LOG_BYTES);
+    this.#log = new BoundedLog(join(layout.folder, "postgres.log"), MAX_LOG_BYTES);
     const directory = openForPostgres(clusterPath(layout), layout.user);
     const extensions = openForPostgres(ensureExtensionFolder(layout.folder, binaries), layout.user, 4);
     const settings = {
@@ -180,54 +180,54 @@ class Server {
     // A session of its own: Ctrl-C in a terminal reaches us alone, and we stop it when all others are done with it.
     const common = { ...directory.identity, cwd: "/", env: { LC_ALL: "C" }, detached: true } as const;
     const [command, args] = boundedCommand(binaries.postgres, ["-D", directory.path, ...settingArguments(settings)]);
-    this.child = spawn(command, args, {
+    this.#child = spawn(command, args, {
       ...common,
       stdio: ["ignore", "ignore", "pipe", ...directory.descriptors, ...extensions.descriptors],
     });
     directory.close();
     extensions.close();
-    this.child.stderr?.on("data", (chunk: Buffer) => this.log.write(chunk));
+    this.#child.stderr?.on("data", (chunk: Buffer) => this.#log.write(chunk));
     const startWatchdog = () => {
       // Our end of its pipe closes whenever and however we end.
-      const watchdog = spawn("/bin/sh", ["-c", WATCHDOG, "supalove-watchdog", String(this.child.pid)], {
+      const watchdog = spawn("/bin/sh", ["-c", WATCHDOG, "supalove-watchdog", String(this.#child.pid)], {
         ...common,
         stdio: ["pipe", "ignore", "ignore"],
       });
       watchdog.on("error", (err) => options.logger.error({ err }, "PostgreSQL runs without its watchdog"));
       watchdog.once("exit", () => {
-        if (!this.hasExited && !this.isStopping) startWatchdog();
+        if (!this.#hasExited && !this.#isStopping) startWatchdog();
       });
       watchdog.stdin?.on("error", () => {});
       watchdog.unref();
-      this.watchdog = watchdog;
+      this.#watchdog = watchdog;
     };
     startWatchdog();
-    this.exited = new Promise((resolveExit) => {
-      this.child.once("exit", (code, signal) => {
-        this.onExit(signal ?? `exit code ${code}`, options, onUnexpectedExit);
+    this.#exited = new Promise((resolveExit) => {
+      this.#child.once("exit", (code, signal) => {
+        this.#onExit(signal ?? `exit code ${code}`, options, onUnexpectedExit);
         resolveExit();
       });
-      this.child.once("error", (error) => {
-        this.log.write(Buffer.from(error.message));
-        this.onExit(error.message, options, onUnexpectedExit);
+      this.#child.once("error", (error) => {
+        this.#log.write(Buffer.from(error.message));
+        this.#onExit(error.message, options, onUnexpectedExit);
         resolveExit();
       });
     });
-    this.logged = new Promise((resolveLog) => {
-      this.child.once("close", () => {
-        this.log.close();
+    this.#logged = new Promise((resolveLog) => {
+      this.#child.once("close", () => {
+        this.#log.close();
         resolveLog();
       });
     });
   }
 
-  private onExit(how: string, options: EmbeddedPostgresOptions, onUnexpectedExit: (reason: Error) => void): void {
-    if (this.hasExited) return;
-    this.hasExited = true;
-    this.watchdog?.kill("SIGKILL");
-    if (!this.isReady || this.isStopping) return;
+  #onExit(how: string, options: EmbeddedPostgresOptions, onUnexpectedExit: (reason: Error) => void): void {
+    if (this.#hasExited) return;
+    this.#hasExited = true;
+    this.#watchdog?.kill("SIGKILL");
+    if (!this.#isReady || this.#isStopping) return;
     const reason = new Error(`PostgreSQL ended unexpectedly (${how})`);
-    options.logger.error({ err: reason, log: this.log.tail }, "PostgreSQL ended unexpectedly");
+    options.logger.error({ err: reason, log: this.#log.tail }, "PostgreSQL ended unexpectedly");
     onUnexpectedExit(reason);
   }
 
@@ -235,9 +235,9 @@ class Server {
   async untilReady(url: string): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
-      if (this.hasExited) {
-        await Promise.race([this.logged, pause(LAST_WORDS_MS)]);
-        throw new Error(`PostgreSQL did not start: ${this.log.tail}`);
+      if (this.#hasExited) {
+        await Promise.race([this.#logged, pause(LAST_WORDS_MS)]);
+        throw new Error(`PostgreSQL did not start: ${this.#log.tail}`);
       }
       const problem = await tryConnect(url);
       if (!problem) break;
@@ -245,17 +245,17 @@ class Server {
         await this.stop();
         throw new Error(`PostgreSQL started, but cannot be used: ${problem.message}`);
       }
-      await Promise.race([this.exited, pause(POLL_MS)]);
+      await Promise.race([this.#exited, pause(POLL_MS)]);
     }
-    this.isReady = true;
+    this.#isReady = true;
   }
 
   async stop(): Promise<void> {
-    this.isStopping = true;
-    if (this.hasExited) return;
-    this.child.kill("SIGINT"); // fast shutdown: sessions are ended, a checkpoint is written
-    const timer = setTimeout(() => this.child.kill("SIGQUIT"), STOP_TIMEOUT_MS); // at once; replayed at the next start
-    await this.exited;
+    this.#isStopping = true;
+    if (this.#hasExited) return;
+    this.#child.kill("SIGINT"); // fast shutdown: sessions are ended, a checkpoint is written
+    const timer = setTimeout(() => this.#child.kill("SIGQUIT"), STOP_TIMEOUT_MS); // at once; replayed at the next start
+    await this.#exited;
     clearTimeout(timer);
   }
 }

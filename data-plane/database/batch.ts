@@ -27,7 +27,7 @@ const HEAVY_BYTES = 256 * 1024;
 export class Batch {
   /** The caller's statements, behind those of ours that prepare the session. */
   readonly statements: readonly Statement[];
-  private readonly prefixLength: number;
+  readonly #prefixLength: number;
   readonly options: PipelineOptions;
   readonly promise: Promise<readonly WireResult[]>;
   /** When it was handed in, by the clock of the process's databases. */
@@ -51,25 +51,25 @@ export class Batch {
   /** When a CancelRequest was sent for it. */
   cancelledAt: number | null = null;
 
-  private resolve!: (results: readonly WireResult[]) => void;
-  private reject!: (reason: unknown) => void;
+  #resolve!: (results: readonly WireResult[]) => void;
+  #reject!: (reason: unknown) => void;
 
   constructor(statements: readonly Statement[], startedAt: number, options = NO_OPTIONS, isLeased = false) {
     const prefix = isLeased ? [] : prefixFor(options);
-    this.prefixLength = prefix.length;
+    this.#prefixLength = prefix.length;
     this.statements = [...prefix, ...statements];
     this.options = options;
     this.startedAt = startedAt;
     this.isLeased = isLeased;
     this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
   }
 
   /** Index of the caller's statement that is running; that of the last one while the commit runs. */
   get statementIndex(): number {
-    const index = Math.min(this.results.length, this.statements.length - 1) - this.prefixLength;
+    const index = Math.min(this.results.length, this.statements.length - 1) - this.#prefixLength;
     return Math.max(0, index);
   }
 
@@ -81,7 +81,7 @@ export class Batch {
 
   /** Results of the caller's statements. */
   get answer(): readonly WireResult[] {
-    return this.results.slice(this.prefixLength);
+    return this.results.slice(this.#prefixLength);
   }
 
   /** Forgets a run that kept nothing, so that the batch can be sent again. */
@@ -98,13 +98,13 @@ export class Batch {
   succeed(): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    this.resolve(this.answer);
+    this.#resolve(this.answer);
   }
 
   fail(reason: unknown): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    this.reject(reason);
+    this.#reject(reason);
   }
 }
 

@@ -5,27 +5,27 @@ const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5000;
 
 export class ConnectBackoff {
-  private failures = 0;
-  private retryAt = 0;
-  private lastFailure: Error | null = null;
+  #failures = 0;
+  #retryAt = 0;
+  #lastFailure: Error | null = null;
 
   succeeded(): void {
-    this.failures = 0;
-    this.retryAt = 0;
-    this.lastFailure = null;
+    this.#failures = 0;
+    this.#retryAt = 0;
+    this.#lastFailure = null;
   }
 
   /** @returns the pause until the next attempt, in milliseconds. */
   failed(error: Error, now: number): number {
-    const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures++);
+    const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
     const jittered = Math.round(pause * (0.75 + Math.random() / 2)); // so that many projects do not knock in step
-    this.retryAt = now + jittered;
-    this.lastFailure = error;
+    this.#retryAt = now + jittered;
+    this.#lastFailure = error;
     return jittered;
   }
 
   isPausing(now: number): boolean {
-    return now < this.retryAt;
+    return now < this.#retryAt;
   }
 
   /**
@@ -33,7 +33,7 @@ export class ConnectBackoff {
    * they go on waiting for that.
    */
   refusal(now: number): ConnectionLost | null {
-    const error = this.lastFailure;
+    const error = this.#lastFailure;
     if (!error || !this.isPausing(now) || (error instanceof DatabaseError && error.code === "53300")) return null;
     if (error instanceof ConnectionLost) return error;
     return new ConnectionLost(`could not connect to the database: ${error.message}`, { cause: error, sent: false });

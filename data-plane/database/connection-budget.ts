@@ -28,118 +28,118 @@ const QUANTUM_MS = 50;
 
 export class ConnectionBudget {
   readonly max: number;
-  private readonly now: () => number;
+  readonly #now: () => number;
   /** Those that hold or want connections; who was given one most recently stands last. */
-  private readonly members = new Set<BudgetMember>();
-  private readonly waiting = new Set<BudgetMember>();
-  private readonly maxListeners: number;
-  private taken = 0;
-  private listeners = 0;
+  readonly #members = new Set<BudgetMember>();
+  readonly #waiting = new Set<BudgetMember>();
+  readonly #maxListeners: number;
+  #taken = 0;
+  #listeners = 0;
 
   constructor(max: number, now: () => number) {
     this.max = max;
-    this.maxListeners = Math.max(1, Math.floor(max / 2));
-    this.now = now;
+    this.#maxListeners = Math.max(1, Math.floor(max / 2));
+    this.#now = now;
   }
 
   /** Connections open or being opened, listeners among them. */
   get size(): number {
-    return this.taken;
+    return this.#taken;
   }
 
   get isFull(): boolean {
-    return this.taken >= this.max;
+    return this.#taken >= this.max;
   }
 
   get isAwaited(): boolean {
-    return this.waiting.size > 0;
+    return this.#waiting.size > 0;
   }
 
   /** True while a project has no connection at all: whoever has one to spare gives it up. */
   get isStarving(): boolean {
-    for (const member of this.waiting) if (member.size === 0) return true;
+    for (const member of this.#waiting) if (member.size === 0) return true;
     return false;
   }
 
   /** True: the member may open a connection now. False: it is told by `onGranted` when it may. */
   request(member: BudgetMember): boolean {
-    this.members.add(member);
-    if (this.waiting.has(member)) return false;
-    if (this.tryTake(member, member.size === 0 ? this.now() : this.now() - SETTLED_IDLE_MS)) return true;
-    this.waiting.add(member);
+    this.#members.add(member);
+    if (this.#waiting.has(member)) return false;
+    if (this.#tryTake(member, member.size === 0 ? this.#now() : this.#now() - SETTLED_IDLE_MS)) return true;
+    this.#waiting.add(member);
     this.rebalance();
     return false;
   }
 
   /** The member has no more use for a place it waits for. */
   withdraw(member: BudgetMember): void {
-    this.waiting.delete(member);
+    this.#waiting.delete(member);
   }
 
   /** A connection of the member is closed, or could not be opened. */
   release(member: BudgetMember): void {
-    this.taken--;
-    if (member.size === 0 && !this.waiting.has(member)) this.members.delete(member);
-    this.grant();
+    this.#taken--;
+    if (member.size === 0 && !this.#waiting.has(member)) this.#members.delete(member);
+    this.#grant();
   }
 
   /** A listener's connection counts too, but is never taken away; listeners get at most half of the budget. */
   takeForListener(): boolean {
-    if (this.listeners >= this.maxListeners || !this.tryTake(null, this.now())) return false;
-    this.listeners++;
+    if (this.#listeners >= this.#maxListeners || !this.#tryTake(null, this.#now())) return false;
+    this.#listeners++;
     return true;
   }
 
   releaseListener(): void {
-    this.listeners--;
-    this.taken--;
-    this.grant();
+    this.#listeners--;
+    this.#taken--;
+    this.#grant();
   }
 
   /** Called now and then while somebody waits: makes those who hold most yield. */
   rebalance(): void {
-    const now = this.now();
-    for (const needy of this.waiting) {
+    const now = this.#now();
+    for (const needy of this.#waiting) {
       let richest: BudgetMember | null = null;
-      for (const member of this.members) if (member !== needy && member.size > (richest?.size ?? 0)) richest = member;
+      for (const member of this.#members) if (member !== needy && member.size > (richest?.size ?? 0)) richest = member;
       if (!richest) return;
       if (richest.size > needy.size + 1) richest.yieldOne(Number.POSITIVE_INFINITY);
-      else if (needy.size === 0) this.yieldLongestHeld(now - QUANTUM_MS, needy);
+      else if (needy.size === 0) this.#yieldLongestHeld(now - QUANTUM_MS, needy);
     }
   }
 
-  private yieldLongestHeld(openedBefore: number, needy: BudgetMember): void {
-    for (const member of this.members) if (member !== needy && member.yieldOne(openedBefore)) return;
+  #yieldLongestHeld(openedBefore: number, needy: BudgetMember): void {
+    for (const member of this.#members) if (member !== needy && member.yieldOne(openedBefore)) return;
   }
 
-  private tryTake(member: BudgetMember | null, idleBefore: number): boolean {
-    if (this.taken < this.max) {
-      this.taken++;
+  #tryTake(member: BudgetMember | null, idleBefore: number): boolean {
+    if (this.#taken < this.max) {
+      this.#taken++;
       return true;
     }
     let victim: BudgetMember | null = null;
     let oldest = idleBefore;
-    for (const candidate of this.members) {
+    for (const candidate of this.#members) {
       const since = candidate === member ? undefined : candidate.idleSince;
       if (since === undefined || since > oldest) continue;
       oldest = since;
       victim = candidate;
     }
     if (!victim) return false;
-    this.taken++; // the victim's own release follows
+    this.#taken++; // the victim's own release follows
     victim.closeLongestIdle();
     return true;
   }
 
-  private grant(): void {
-    if (this.taken >= this.max) return;
+  #grant(): void {
+    if (this.#taken >= this.max) return;
     let next: BudgetMember | undefined;
-    for (const member of this.waiting) if (!next || member.size < next.size) next = member; // those without any go first
+    for (const member of this.#waiting) if (!next || member.size < next.size) next = member; // those without any go first
     if (!next) return;
-    this.waiting.delete(next);
-    this.members.delete(next); // to the end of the line of those who may have to yield
-    this.members.add(next);
-    this.taken++;
+    this.#waiting.delete(next);
+    this.#members.delete(next); // to the end of the line of those who may have to yield
+    this.#members.add(next);
+    this.#taken++;
     next.onGranted();
   }
 }

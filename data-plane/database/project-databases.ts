@@ -95,23 +95,23 @@ export function createProjectDatabases(options: ProjectDatabasesOptions): Observ
 }
 
 class PooledProjectDatabases implements ObservableProjectDatabases {
-  private readonly options: PoolOptions;
-  private readonly now: () => number;
-  private readonly logger: DatabaseLogger;
-  private readonly statementTimeout: string;
-  private readonly budget: ConnectionBudget;
-  private readonly surroundings: PoolSurroundings & { inFlightShare: number };
-  private readonly pools = new Map<string, PooledDatabase>();
+  readonly #options: PoolOptions;
+  readonly #now: () => number;
+  readonly #logger: DatabaseLogger;
+  readonly #statementTimeout: string;
+  readonly #budget: ConnectionBudget;
+  readonly #surroundings: PoolSurroundings & { inFlightShare: number };
+  readonly #pools = new Map<string, PooledDatabase>();
   /** Replaced, and still serving what they were given. */
-  private readonly retired = new Set<Pool>();
-  private readonly listeners = new Map<Listener, StartedListener>();
+  readonly #retired = new Set<Pool>();
+  readonly #listeners = new Map<Listener, StartedListener>();
   /** LISTENs that are being established. */
-  private readonly startingListeners = new Set<StartedListener>();
-  private readonly counters = { opened: 0, timeouts: 0, connectFailures: 0, retries: 0 };
-  private unflushed: Connection[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private isTickingFast = false;
-  private isClosed = false;
+  readonly #startingListeners = new Set<StartedListener>();
+  readonly #counters = { opened: 0, timeouts: 0, connectFailures: 0, retries: 0 };
+  #unflushed: Connection[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #isTickingFast = false;
+  #isClosed = false;
 
   constructor(
     maxConnections: number,
@@ -121,18 +121,18 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
     heldBytes: HeldBytes | null,
     options: PoolOptions,
   ) {
-    this.options = options;
-    this.now = now;
-    this.logger = logger;
-    this.statementTimeout = String(statementTimeoutMs);
-    this.budget = new ConnectionBudget(maxConnections, now);
-    this.surroundings = {
-      budget: this.budget,
+    this.#options = options;
+    this.#now = now;
+    this.#logger = logger;
+    this.#statementTimeout = String(statementTimeoutMs);
+    this.#budget = new ConnectionBudget(maxConnections, now);
+    this.#surroundings = {
+      budget: this.#budget,
       now,
       logger,
-      counters: this.counters,
-      scheduleFlush: (connection) => this.scheduleFlush(connection),
-      wake: () => this.wake(),
+      counters: this.#counters,
+      scheduleFlush: (connection) => this.#scheduleFlush(connection),
+      wake: () => this.#wake(),
       inFlightShare: IN_FLIGHT,
       heldBytes,
     };
@@ -140,30 +140,30 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
 
   get(projectRef: ProjectRef, address: DatabaseAddress): ProjectDatabase {
     const key = poolKey(projectRef, address);
-    const known = this.pools.get(key);
+    const known = this.#pools.get(key);
     if (known && isSameAddress(known.pool.address, address)) return known;
     if (known) {
-      this.retired.add(known.pool);
+      this.#retired.add(known.pool);
       known.pool.retire();
     }
-    const pool = this.openPool(projectRef, address);
-    const currentPool = () => this.currentPool(database, key);
-    const database = new PooledDatabase(pool, currentPool, this.now, this.statementTimeout);
-    this.pools.set(key, database);
+    const pool = this.#openPool(projectRef, address);
+    const currentPool = () => this.#currentPool(database, key);
+    const database = new PooledDatabase(pool, currentPool, this.#now, this.#statementTimeout);
+    this.#pools.set(key, database);
     return database;
   }
 
   /** For a database whose own pool was closed or replaced: the one in its place, or a new one. */
-  private currentPool(database: PooledDatabase, key: string): Pool {
-    const current = this.pools.get(key);
+  #currentPool(database: PooledDatabase, key: string): Pool {
+    const current = this.#pools.get(key);
     if (current && current !== database) return current.pool;
-    this.pools.set(key, database);
-    return this.openPool(database.projectRef, database.pool.address);
+    this.#pools.set(key, database);
+    return this.#openPool(database.projectRef, database.pool.address);
   }
 
-  private openPool(projectRef: ProjectRef, address: DatabaseAddress): Pool {
-    const pool = new Pool(projectRef, address, this.options, this.surroundings);
-    if (this.isClosed) void pool.close(new Error("the process is stopping"));
+  #openPool(projectRef: ProjectRef, address: DatabaseAddress): Pool {
+    const pool = new Pool(projectRef, address, this.#options, this.#surroundings);
+    if (this.#isClosed) void pool.close(new Error("the process is stopping"));
     return pool;
   }
 
@@ -173,11 +173,11 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
     channel: string,
     handlers: ChannelHandlers,
   ): Promise<{ close(): Promise<void> }> {
-    if (this.isClosed) throw new ConnectionLost("the process is stopping", { sent: false });
-    if (!this.budget.takeForListener()) throw new PoolTimeout("no connection is left for a listener");
-    const { connectTimeoutMs, applicationName, tls, sessionSettings } = this.options;
+    if (this.#isClosed) throw new ConnectionLost("the process is stopping", { sent: false });
+    if (!this.#budget.takeForListener()) throw new PoolTimeout("no connection is left for a listener");
+    const { connectTimeoutMs, applicationName, tls, sessionSettings } = this.#options;
     const started: StartedListener = { projectRef, handlers, isReleased: false };
-    this.startingListeners.add(started);
+    this.#startingListeners.add(started);
     const listener = await Listener.start({
       address,
       channel,
@@ -189,96 +189,96 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
         settings: sessionSettings,
         saltedPasswords: new SaltedPasswords(),
       },
-      limits: this.options,
-      now: this.now,
-      logger: this.logger,
-      onClose: () => this.budget.releaseListener(),
-    }).finally(() => this.startingListeners.delete(started));
+      limits: this.#options,
+      now: this.#now,
+      logger: this.#logger,
+      onClose: () => this.#budget.releaseListener(),
+    }).finally(() => this.#startingListeners.delete(started));
     if (started.isReleased) {
       await listener.close();
       throw new ConnectionLost("the project's connections have been closed", { sent: false });
     }
-    this.listeners.set(listener, started);
+    this.#listeners.set(listener, started);
     return {
       close: () => {
-        this.listeners.delete(listener);
+        this.#listeners.delete(listener);
         return listener.close();
       },
     };
   }
 
   async release(projectRef: ProjectRef): Promise<void> {
-    await this.closeWhere((ref) => ref === projectRef, new Error("the project was paused or deleted"));
+    await this.#closeWhere((ref) => ref === projectRef, new Error("the project was paused or deleted"));
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    await this.closeWhere(() => true, new Error("the process is stopping"));
-    clearTimeout(this.timer);
+    this.#isClosed = true;
+    await this.#closeWhere(() => true, new Error("the process is stopping"));
+    clearTimeout(this.#timer);
   }
 
   stats(): DatabaseStats {
     const sums = { open: 0, connecting: 0, leased: 0, busy: 0, waiting: 0 };
-    for (const pool of this.allPools()) {
+    for (const pool of this.#allPools()) {
       const { usage } = pool;
       for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += usage[name];
     }
-    return { projects: this.pools.size, listeners: this.listeners.size, ...sums, ...this.counters };
+    return { projects: this.#pools.size, listeners: this.#listeners.size, ...sums, ...this.#counters };
   }
 
-  private async closeWhere(isMeant: (projectRef: ProjectRef) => boolean, reason: Error): Promise<void> {
+  async #closeWhere(isMeant: (projectRef: ProjectRef) => boolean, reason: Error): Promise<void> {
     const closing: Promise<void>[] = [];
-    for (const starting of this.startingListeners) if (isMeant(starting.projectRef)) starting.isReleased = true;
-    for (const [listener, { projectRef, handlers }] of this.listeners) {
+    for (const starting of this.#startingListeners) if (isMeant(starting.projectRef)) starting.isReleased = true;
+    for (const [listener, { projectRef, handlers }] of this.#listeners) {
       if (!isMeant(projectRef)) continue;
-      this.listeners.delete(listener);
+      this.#listeners.delete(listener);
       closing.push(listener.close());
       handlers.onReleased?.();
     }
-    for (const [key, { pool }] of this.pools) {
+    for (const [key, { pool }] of this.#pools) {
       if (!isMeant(pool.projectRef)) continue;
-      this.pools.delete(key);
+      this.#pools.delete(key);
       closing.push(pool.close(reason));
     }
-    for (const pool of this.retired) {
+    for (const pool of this.#retired) {
       if (!isMeant(pool.projectRef)) continue;
-      this.retired.delete(pool);
+      this.#retired.delete(pool);
       closing.push(pool.close(reason));
     }
     await Promise.all(closing);
   }
 
   /** Whatever is written in one turn of the loop goes out together: one system call a connection, not one a batch. */
-  private scheduleFlush(connection: Connection): void {
+  #scheduleFlush(connection: Connection): void {
     if (connection.isFlushScheduled) return;
     connection.isFlushScheduled = true;
-    if (this.unflushed.push(connection) === 1) setImmediate(() => this.flush());
+    if (this.#unflushed.push(connection) === 1) setImmediate(() => this.#flush());
   }
 
-  private flush(): void {
-    const connections = this.unflushed;
-    this.unflushed = [];
+  #flush(): void {
+    const connections = this.#unflushed;
+    this.#unflushed = [];
     for (const connection of connections) connection.flush();
   }
 
-  private wake(): void {
-    if (this.isTickingFast || this.isClosed) return;
-    this.isTickingFast = true;
-    this.scheduleTick(BUSY_TICK_MS);
+  #wake(): void {
+    if (this.#isTickingFast || this.#isClosed) return;
+    this.#isTickingFast = true;
+    this.#scheduleTick(BUSY_TICK_MS);
   }
 
-  private scheduleTick(delayMs: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.tick(), delayMs).unref();
+  #scheduleTick(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tick(), delayMs).unref();
   }
 
-  private tick(): void {
+  #tick(): void {
     let isBusy = false;
     let hasPools = false;
     let active = 0;
-    for (const pool of this.allPools()) {
+    for (const pool of this.#allPools()) {
       if (pool.isEmpty) {
-        this.retired.delete(pool);
+        this.#retired.delete(pool);
         continue;
       }
       hasPools = true;
@@ -286,15 +286,15 @@ class PooledProjectDatabases implements ObservableProjectDatabases {
       pool.isActive = false;
       if (pool.tick()) isBusy = true;
     }
-    this.surroundings.inFlightShare = Math.max(MIN_IN_FLIGHT, Math.floor(IN_FLIGHT / Math.max(1, active)));
-    if (this.budget.isAwaited) this.budget.rebalance();
-    this.isTickingFast = isBusy;
-    if (isBusy || hasPools) this.scheduleTick(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS);
+    this.#surroundings.inFlightShare = Math.max(MIN_IN_FLIGHT, Math.floor(IN_FLIGHT / Math.max(1, active)));
+    if (this.#budget.isAwaited) this.#budget.rebalance();
+    this.#isTickingFast = isBusy;
+    if (isBusy || hasPools) this.#scheduleTick(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS);
   }
 
-  private *allPools(): Iterable<Pool> {
-    for (const { pool } of this.pools.values()) yield pool;
-    yield* this.retired;
+  *#allPools(): Iterable<Pool> {
+    for (const { pool } of this.#pools.values()) yield pool;
+    yield* this.#retired;
   }
 }
 
@@ -307,15 +307,15 @@ interface StartedListener {
 class PooledDatabase implements ProjectDatabase {
   /** The last one used; it may be closed by now. */
   pool: Pool;
-  private readonly currentPool: () => Pool;
-  private readonly now: () => number;
-  private readonly statementTimeout: string;
+  readonly #currentPool: () => Pool;
+  readonly #now: () => number;
+  readonly #statementTimeout: string;
 
   constructor(pool: Pool, currentPool: () => Pool, now: () => number, statementTimeout: string) {
     this.pool = pool;
-    this.currentPool = currentPool;
-    this.now = now;
-    this.statementTimeout = statementTimeout;
+    this.#currentPool = currentPool;
+    this.#now = now;
+    this.#statementTimeout = statementTimeout;
   }
 
   get projectRef(): ProjectRef {
@@ -323,13 +323,13 @@ class PooledDatabase implements ProjectDatabase {
   }
 
   pipeline(statements: readonly Statement[], options?: PipelineOptions): Promise<readonly StatementResult[]> {
-    const batch = new Batch(statements, this.now(), options);
-    this.openPool().submit(batch);
+    const batch = new Batch(statements, this.#now(), options);
+    this.#openPool().submit(batch);
     return batch.promise;
   }
 
-  private openPool(): Pool {
-    if (!this.pool.isOpen) this.pool = this.currentPool();
+  #openPool(): Pool {
+    if (!this.pool.isOpen) this.pool = this.#currentPool();
     return this.pool;
   }
 
@@ -337,11 +337,11 @@ class PooledDatabase implements ProjectDatabase {
     work: (transaction: Transaction) => Promise<T>,
     settings: Readonly<Record<string, string>> = {},
   ): Promise<T> {
-    const pool = this.openPool();
+    const pool = this.#openPool();
     const connection = await pool.lease();
     try {
-      const local = { statement_timeout: this.statementTimeout, ...settings };
-      return await runTransaction(this.projectRef, connection, this.now, local, work);
+      const local = { statement_timeout: this.#statementTimeout, ...settings };
+      return await runTransaction(this.projectRef, connection, this.#now, local, work);
     } finally {
       pool.giveBack(connection);
     }

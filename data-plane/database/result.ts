@@ -14,42 +14,42 @@ export class WireResult implements StatementResult {
   /** Filled by the connection from a description, which for a prepared statement came with an earlier execution. */
   fields: readonly Column[] = NO_COLUMNS;
   /** Where each DataRow's body starts: first byte of its column count. */
-  private readonly buffers: Buffer[] = [];
-  private readonly offsets: number[] = [];
-  private tagBuffer: Buffer | null = null;
-  private tagStart = 0;
-  private tagEnd = 0;
-  private decoded: (string | null)[][] | null = null;
+  readonly #buffers: Buffer[] = [];
+  readonly #offsets: number[] = [];
+  #tagBuffer: Buffer | null = null;
+  #tagStart = 0;
+  #tagEnd = 0;
+  #decoded: (string | null)[][] | null = null;
 
   get columns(): readonly string[] {
     return this.fields.map((field) => field.name);
   }
 
   get rowCount(): number {
-    return this.offsets.length;
+    return this.#offsets.length;
   }
 
   get command(): string {
-    return this.tagBuffer?.toString("latin1", this.tagStart, this.tagEnd) ?? "";
+    return this.#tagBuffer?.toString("latin1", this.#tagStart, this.#tagEnd) ?? "";
   }
 
   get rows(): readonly (readonly (string | null)[])[] {
-    if (this.offsets.length === 0) return NO_ROWS;
-    this.decoded ??= this.offsets.map((offset, row) => decodeRow(this.buffers[row] as Buffer, offset));
-    return this.decoded;
+    if (this.#offsets.length === 0) return NO_ROWS;
+    this.#decoded ??= this.#offsets.map((offset, row) => decodeRow(this.#buffers[row] as Buffer, offset));
+    return this.#decoded;
   }
 
   /** One row, decoded anew with each call: for a reader who passes over a long result once. */
   row(index: number): readonly (string | null)[] {
-    const buffer = this.buffers[index];
-    const offset = this.offsets[index];
+    const buffer = this.#buffers[index];
+    const offset = this.#offsets[index];
     if (!buffer || offset === undefined) throw new RangeError(`no row ${index}`);
     return decodeRow(buffer, offset);
   }
 
   bytes(row: number, column: number): Buffer | null {
-    const buffer = this.buffers[row];
-    let at = this.offsets[row];
+    const buffer = this.#buffers[row];
+    let at = this.#offsets[row];
     if (!buffer || at === undefined) throw new RangeError(`no row ${row}`);
     const count = ((buffer[at] as number) << 8) | (buffer[at + 1] as number);
     if (column < 0 || column >= count) throw new RangeError(`no column ${column}`);
@@ -61,15 +61,15 @@ export class WireResult implements StatementResult {
 
   /** For the connection: a DataRow whose body starts at `start`. */
   addRow(buffer: Buffer, start: number): void {
-    this.buffers.push(buffer);
-    this.offsets.push(start);
+    this.#buffers.push(buffer);
+    this.#offsets.push(start);
   }
 
   /** For the connection: the CommandComplete, its tag without the zero byte. */
   complete(buffer: Buffer, start: number, end: number): void {
-    this.tagBuffer = buffer;
-    this.tagStart = start;
-    this.tagEnd = end;
+    this.#tagBuffer = buffer;
+    this.#tagStart = start;
+    this.#tagEnd = end;
   }
 }
 

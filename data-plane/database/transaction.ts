@@ -37,13 +37,13 @@ export async function runTransaction<T>(
 }
 
 class TransactionSession implements Transaction {
-  private readonly connection: Connection;
-  private readonly now: () => number;
-  private readonly settings: Readonly<Record<string, string>>;
-  private state: "unopened" | "open" | "ended" = "unopened";
+  readonly #connection: Connection;
+  readonly #now: () => number;
+  readonly #settings: Readonly<Record<string, string>>;
+  #state: "unopened" | "open" | "ended" = "unopened";
   /** Queries run in the order they were asked for, also when the caller does not await each. */
-  private last: Promise<unknown> = Promise.resolve();
-  private readonly slices: Slices;
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #slices: Slices;
 
   constructor(
     projectRef: ProjectRef,
@@ -51,10 +51,10 @@ class TransactionSession implements Transaction {
     now: () => number,
     settings: Readonly<Record<string, string>>,
   ) {
-    this.slices = new Slices(projectRef);
-    this.connection = connection;
-    this.now = now;
-    this.settings = settings;
+    this.#slices = new Slices(projectRef);
+    this.#connection = connection;
+    this.#now = now;
+    this.#settings = settings;
   }
 
   query<Row extends object>(
@@ -62,19 +62,19 @@ class TransactionSession implements Transaction {
     values: readonly unknown[] = [],
     maxValueCharacters: number = Number.POSITIVE_INFINITY,
   ): Promise<Row[]> {
-    if (this.state === "ended") return Promise.reject(new Error("the transaction has ended"));
+    if (this.#state === "ended") return Promise.reject(new Error("the transaction has ended"));
     const query: Statement = { text, values: values.map(encodeParameter), prepare: values.length > 0 };
-    const rows = this.last
-      .then(() => this.run(query))
-      .then((result) => toObjects<Row>(result, this.slices, maxValueCharacters));
-    this.last = rows.catch(() => {});
+    const rows = this.#last
+      .then(() => this.#run(query))
+      .then((result) => toObjects<Row>(result, this.#slices, maxValueCharacters));
+    this.#last = rows.catch(() => {});
     return rows;
   }
 
   async commit(): Promise<void> {
-    await this.last;
-    if (!this.end()) return;
-    const [result] = await this.send([COMMIT]);
+    await this.#last;
+    if (!this.#end()) return;
+    const [result] = await this.#send([COMMIT]);
     if (result?.command === "ROLLBACK")
       throw new DatabaseError({
         message: "the transaction was rolled back, because a query in it had failed",
@@ -85,38 +85,38 @@ class TransactionSession implements Transaction {
 
   /** Never throws: the error that led here is the one to tell. */
   async rollback(): Promise<void> {
-    await this.last;
-    if (!this.end()) return;
+    await this.#last;
+    if (!this.#end()) return;
     // A connection that cannot roll back is lost anyway, and its transaction with it.
-    await this.send([ROLLBACK]).catch(() => this.connection.destroy(new Error("rollback failed")));
+    await this.#send([ROLLBACK]).catch(() => this.#connection.destroy(new Error("rollback failed")));
   }
 
   /** True when there is a transaction on the server to be ended. */
-  private end(): boolean {
-    const wasOpen = this.state === "open";
-    this.state = "ended";
-    return wasOpen && !this.connection.isClosed;
+  #end(): boolean {
+    const wasOpen = this.#state === "open";
+    this.#state = "ended";
+    return wasOpen && !this.#connection.isClosed;
   }
 
-  private async run(query: Statement): Promise<WireResult> {
-    if (this.state === "open") return last(await this.send([query]));
-    this.state = "open";
-    const opening = [BEGIN, RESET_ROLE, RESET, ...settingStatements(this.settings), query];
+  async #run(query: Statement): Promise<WireResult> {
+    if (this.#state === "open") return last(await this.#send([query]));
+    this.#state = "open";
+    const opening = [BEGIN, RESET_ROLE, RESET, ...settingStatements(this.#settings), query];
     try {
-      return last(await this.send(opening));
+      return last(await this.#send(opening));
     } catch (error) {
       if (!(error instanceof DatabaseError && isStalePlan(error))) throw error;
       // The connection has forgotten the plan, and nothing has happened in the transaction yet.
-      await this.send([ROLLBACK]);
-      return last(await this.send(opening));
+      await this.#send([ROLLBACK]);
+      return last(await this.#send(opening));
     }
   }
 
-  private send(statements: readonly Statement[]): Promise<readonly WireResult[]> {
-    if (this.connection.isClosed)
+  #send(statements: readonly Statement[]): Promise<readonly WireResult[]> {
+    if (this.#connection.isClosed)
       return Promise.reject(new ConnectionLost("the connection was lost during the transaction", { sent: true }));
-    const batch = new Batch(statements, this.now(), {}, true);
-    this.connection.send(batch);
+    const batch = new Batch(statements, this.#now(), {}, true);
+    this.#connection.send(batch);
     return batch.promise;
   }
 }

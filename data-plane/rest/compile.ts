@@ -106,18 +106,18 @@ function calledRows(from: string): RowSource {
 }
 
 class Compiler {
-  private readonly request: ApiRequest;
-  private readonly query: QueryParameters;
-  private readonly cache: SchemaCache;
-  private readonly config: RestConfig;
-  private readonly planOptions: ReadPlanOptions;
+  readonly #request: ApiRequest;
+  readonly #query: QueryParameters;
+  readonly #cache: SchemaCache;
+  readonly #config: RestConfig;
+  readonly #planOptions: ReadPlanOptions;
 
   constructor(request: ApiRequest, query: QueryParameters, cache: SchemaCache, config: RestConfig) {
-    this.request = request;
-    this.query = query;
-    this.cache = cache;
-    this.config = config;
-    this.planOptions = {
+    this.#request = request;
+    this.#query = query;
+    this.#cache = cache;
+    this.#config = config;
+    this.#planOptions = {
       cache,
       schema: request.schema,
       maxRows: config.maxRows,
@@ -127,28 +127,28 @@ class Compiler {
   }
 
   relation(relation: Relation): CompiledRequest {
-    return this.request.action === "read" ? this.read(relation) : this.write(relation);
+    return this.#request.action === "read" ? this.#read(relation) : this.#write(relation);
   }
 
-  private read(relation: Relation): CompiledRequest {
-    const plan = planRead(this.query, { relation, name: relation.name, filters: true }, this.planOptions);
-    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
+  #read(relation: Relation): CompiledRequest {
+    const plan = planRead(this.#query, { relation, name: relation.name, filters: true }, this.#planOptions);
+    const representation = this.#represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
     const alias = quoteIdentifier(relation.name);
     const source: RowSource = { from: quoteQualified(relation), alias, row: alias, joins: [] };
     const subject = { relation, scalar: false, single: false };
-    const answer = this.readAnswer(plan, representation, subject, { rows: () => source, prefix: "" });
+    const answer = this.#readAnswer(plan, representation, subject, { rows: () => source, prefix: "" });
     return {
-      ...this.common(representation),
+      ...this.#common(representation),
       ...answer,
       action: "read",
       readOnly: true,
-      hasBody: this.request.method !== "HEAD",
+      hasBody: this.#request.method !== "HEAD",
       legacyNames: plan.legacyNames,
     };
   }
 
   /** The SELECT over a relation's or a function's rows. */
-  private readAnswer(
+  #readAnswer(
     plan: ReadPlan,
     representation: Representation,
     subject: { readonly relation: Relation | null; readonly scalar: boolean; readonly single: boolean },
@@ -157,29 +157,29 @@ class Compiler {
   ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
     const { form } = representation;
     const source = rowsFor(writer);
-    const sql = new ReadSql(writer, this.readOptions(representation));
-    const count = this.countMode();
+    const sql = new ReadSql(writer, this.#readOptions(representation));
+    const count = this.#countMode();
     const select = sql.select(plan.root, source);
-    const hasBody = this.request.method !== "HEAD";
+    const hasBody = this.#request.method !== "HEAD";
     const body = hasBody ? bodyExpression(form, { ...subject, rows: '"page"' }) : null;
     const ctes = [prefix];
     if (readsRowsTwice(form)) ctes.push(`"page" AS (${select})`);
     let total: string | null = null;
     if (count === "exact" || count === "estimated") {
-      const { maxRows } = this.config;
+      const { maxRows } = this.#config;
       const limit = count === "estimated" && maxRows !== null ? ` LIMIT ${maxRows + 1}` : "";
       total = `(SELECT count(*) FROM (${sql.selectForCount(plan.root, source)}${limit}) AS "counted")`;
     }
     const rows = readsRowsTwice(form) ? '"page" AS "rows"' : `(${select}) AS "rows"`;
     const text = `${withClause(ctes)}${answerSelect({ total, body }, rows)}`;
     return {
-      query: this.finish(text, writer, representation),
-      estimate: prefix === "" ? this.estimate(plan, rowsFor, count) : null,
+      query: this.#finish(text, writer, representation),
+      estimate: prefix === "" ? this.#estimate(plan, rowsFor, count) : null,
       count,
     };
   }
 
-  private estimate(plan: ReadPlan, rowsFor: ReadSource["rows"], count: CountMode): Query | null {
+  #estimate(plan: ReadPlan, rowsFor: ReadSource["rows"], count: CountMode): Query | null {
     if (count !== "planned" && count !== "estimated") return null;
     const writer = new SqlWriter();
     const sql = new ReadSql(writer, { nestedAsJsonb: false, expandStars: false, limit: null, hasOffset: false });
@@ -188,44 +188,44 @@ class Compiler {
   }
 
   call(name: string): CompiledRequest {
-    const { request } = this;
-    const { routine, args } = this.chooseRoutine(name);
+    const request = this.#request;
+    const { routine, args } = this.#chooseRoutine(name);
     const { returns } = routine;
-    this.checkMaxAffected(routine);
+    this.#checkMaxAffected(routine);
     const relation =
       returns.kind === "composite" && returns.relation
-        ? this.cache.findRelation(returns.relation.schema, returns.relation.name)
+        ? this.#cache.findRelation(returns.relation.schema, returns.relation.name)
         : null;
     const isComposite = returns.kind === "composite";
     const plan = planRead(
-      isComposite ? this.query : { ...this.query, select: [], filters: [], logic: [], order: [] },
+      isComposite ? this.#query : { ...this.#query, select: [], filters: [], logic: [], order: [] },
       { relation, name: returns.kind === "composite" ? (returns.relation?.name ?? name) : name, filters: true },
-      this.planOptions,
+      this.#planOptions,
     );
-    const representation = this.represent({
+    const representation = this.#represent({
       relation: returns.kind === "composite" ? returns.relation : null,
       wholeRows: isWhole(plan.root),
       isRoot: request.isRoot,
       returns,
     });
     const writer = new SqlWriter();
-    const answer = this.callAnswer(plan, representation, routine, args, relation, writer);
+    const answer = this.#callAnswer(plan, representation, routine, args, relation, writer);
     const isRead = request.method === "GET" || request.method === "HEAD";
-    const hoisted = routine.settings.filter(([setting]) => this.config.hoistedTxSettings.includes(setting));
+    const hoisted = routine.settings.filter(([setting]) => this.#config.hoistedTxSettings.includes(setting));
     return {
-      ...this.common(representation),
+      ...this.#common(representation),
       ...answer,
       action: "call",
       readOnly: isRead || routine.volatility !== "volatile",
       isolation: parseIsolation(hoisted.find(([setting]) => setting === "default_transaction_isolation")?.[1]),
       settings: hoisted.filter(([setting]) => setting !== "default_transaction_isolation"),
       hasBody: request.method !== "HEAD" && returns.kind !== "void",
-      maxAffected: this.strictMaxAffected(),
+      maxAffected: this.#strictMaxAffected(),
       legacyNames: plan.legacyNames,
     };
   }
 
-  private callAnswer(
+  #callAnswer(
     plan: ReadPlan,
     representation: Representation,
     routine: Routine,
@@ -234,7 +234,7 @@ class Compiler {
     writer: SqlWriter,
   ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
     const { returns } = routine;
-    const count = this.countMode();
+    const count = this.#countMode();
     // Counted apart from the page, the rows must be had once and kept.
     const keepsRows = count === "exact" || count === "estimated";
     const single = returns.kind === "void" || !returns.set;
@@ -248,7 +248,7 @@ class Compiler {
         ? { rows: () => kept(SOURCE), prefix: `${SOURCE} AS (${valuesFor(writer)})` }
         : { rows: (ofWriter) => calledRows(`(${valuesFor(ofWriter)}) AS ${CALL}`), prefix: "" };
       const valuePlan = { ...plan, root: { ...plan.root, items: [VALUE_ITEM] } };
-      return this.readAnswer(valuePlan, representation, { relation: null, scalar: true, single }, source, writer);
+      return this.#readAnswer(valuePlan, representation, { relation: null, scalar: true, single }, source, writer);
     }
     const rowsFor = (ofWriter: SqlWriter) => {
       const call = callSql(ofWriter, routine, args);
@@ -259,14 +259,15 @@ class Compiler {
     const source: ReadSource = keepsRows
       ? { rows: () => kept(row), prefix: `${SOURCE} AS (SELECT ${CALL}.* FROM ${rowsFor(writer)})` }
       : { rows: (ofWriter) => calledRows(rowsFor(ofWriter)), prefix: "" };
-    return this.readAnswer(plan, representation, { relation, scalar: false, single }, source, writer);
+    return this.#readAnswer(plan, representation, { relation, scalar: false, single }, source, writer);
   }
 
-  private chooseRoutine(name: string): { readonly routine: Routine; readonly args: CallArguments } {
-    const { request, query } = this;
+  #chooseRoutine(name: string): { readonly routine: Routine; readonly args: CallArguments } {
+    const request = this.#request;
+    const query = this.#query;
     const { payload, schema } = request;
     const choose = (names: readonly string[], kind: "named" | "json") =>
-      findRoutine(this.cache, schema, name, names, { kind });
+      findRoutine(this.#cache, schema, name, names, { kind });
     if (request.method !== "POST") {
       const { routine } = choose(
         query.routineArguments.map((argument) => argument.name),
@@ -293,7 +294,7 @@ class Compiler {
         return { routine, args: takesBody ? { kind: "body" } : { kind: "json", shape: payload.shape, names } };
       }
       case "raw": {
-        const { routine } = findRoutine(this.cache, schema, name, [], { kind: "raw", type: payload.type });
+        const { routine } = findRoutine(this.#cache, schema, name, [], { kind: "raw", type: payload.type });
         return { routine, args: { kind: "body" } };
       }
       case "unsupported":
@@ -302,23 +303,24 @@ class Compiler {
     }
   }
 
-  private write(relation: Relation): CompiledRequest {
-    const { request, query } = this;
+  #write(relation: Relation): CompiledRequest {
+    const request = this.#request;
+    const query = this.#query;
     const { preferences, action } = request;
     const wantsRows = preferences.return === "representation";
     const plan = planRead(
       wantsRows ? query : { ...query, select: [], order: [], filters: [], logic: [], pages: [] },
       { relation, name: relation.name, filters: false },
-      this.planOptions,
+      this.#planOptions,
     );
-    const representation = this.represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
+    const representation = this.#represent({ relation, wholeRows: isWhole(plan.root), isRoot: false, returns: null });
     const writer = new SqlWriter();
     const wantsLocation =
       action === "insert" && preferences.return === "headers-only" && relation.primaryKey.length > 0;
     const returning: Returning = {
       columns: wantsRows ? neededColumns(plan.root, relation) : wantsLocation ? relation.primaryKey : [],
     };
-    const change = this.change(relation, writer, returning);
+    const change = this.#change(relation, writer, returning);
     const row = `ROW(${SOURCE}.*)::${quoteQualified(relation)}`;
     const source: RowSource = { from: SOURCE, alias: SOURCE, row, joins: [] };
     const sql = new ReadSql(writer, {
@@ -338,14 +340,14 @@ class Compiler {
     const text =
       withClause(ctes) + answerSelect({ total: null, body, updated, location: wantsLocation ? LOCATION : null }, rows);
     return {
-      ...this.common(representation),
+      ...this.#common(representation),
       action: action as "insert" | "update" | "replace" | "delete",
-      query: this.finish(text, writer, representation),
+      query: this.#finish(text, writer, representation),
       estimate: null,
       count: preferences.count === "exact" || preferences.count === "estimated" ? "page" : "none",
       readOnly: false,
       hasBody: wantsRows,
-      maxAffected: action === "update" || action === "delete" ? this.strictMaxAffected() : null,
+      maxAffected: action === "update" || action === "delete" ? this.#strictMaxAffected() : null,
       location: wantsLocation ? { relation: relation.name, primaryKey: relation.primaryKey } : null,
       merges: change.upsert?.resolution === "merge",
       hasResolution: action === "insert" && change.upsert !== null,
@@ -353,54 +355,55 @@ class Compiler {
     };
   }
 
-  private change(
+  #change(
     relation: Relation,
     writer: SqlWriter,
     returning: Returning,
   ): { readonly text: string; readonly upsert: Upsert | null } {
-    const { request, query } = this;
+    const request = this.#request;
+    const query = this.#query;
     if (request.action === "delete") {
-      const conditions = planWriteConditions(query, relation, this.planOptions);
-      this.checkConditions(conditions, "DELETE");
+      const conditions = planWriteConditions(query, relation, this.#planOptions);
+      this.#checkConditions(conditions, "DELETE");
       return { text: deleteSql(writer, relation, conditions, returning), upsert: null };
     }
-    const rows = this.payloadRows(relation);
+    const rows = this.#payloadRows(relation);
     switch (request.action) {
       case "update": {
-        const conditions = planWriteConditions(query, relation, this.planOptions);
-        if (rows.columns.length > 0) this.checkConditions(conditions, "UPDATE");
+        const conditions = planWriteConditions(query, relation, this.#planOptions);
+        if (rows.columns.length > 0) this.#checkConditions(conditions, "UPDATE");
         return { text: updateSql(writer, relation, rows, conditions, returning), upsert: null };
       }
       case "replace": {
-        this.checkReplace(relation, rows);
-        const conditions = planWriteConditions(query, relation, this.planOptions);
+        this.#checkReplace(relation, rows);
+        const conditions = planWriteConditions(query, relation, this.#planOptions);
         const upsert: Upsert = { resolution: "merge", conflictColumns: relation.primaryKey };
         return { text: insertSql(writer, relation, rows, upsert, conditions, returning), upsert };
       }
       default: {
-        const upsert = this.upsert(relation);
+        const upsert = this.#upsert(relation);
         return { text: insertSql(writer, relation, rows, upsert, [], returning), upsert };
       }
     }
   }
 
   /** Refuses, in the words of the safeupdate library, what would change every row. */
-  private checkConditions(conditions: readonly unknown[], command: "UPDATE" | "DELETE"): void {
-    if (!this.config.safeUpdate || conditions.length > 0) return;
+  #checkConditions(conditions: readonly unknown[], command: "UPDATE" | "DELETE"): void {
+    if (!this.#config.safeUpdate || conditions.length > 0) return;
     throw new RestError({ status: 400, code: "21000", message: `${command} requires a WHERE clause` });
   }
 
-  private upsert(relation: Relation): Upsert | null {
-    const { resolution } = this.request.preferences;
-    const conflictColumns = this.query.onConflict ?? relation.primaryKey;
+  #upsert(relation: Relation): Upsert | null {
+    const { resolution } = this.#request.preferences;
+    const conflictColumns = this.#query.onConflict ?? relation.primaryKey;
     if (resolution === null || conflictColumns.length === 0) return null;
     return { resolution: resolution === "merge-duplicates" ? "merge" : "ignore", conflictColumns };
   }
 
   /** A PUT is of the one row its URL names. */
-  private checkReplace(relation: Relation, rows: PayloadRows): void {
-    if (this.query.pages.some(({ path }) => path.length === 0)) throw restError("PGRST114");
-    const filters = this.query.filters.filter(({ path }) => path.length === 0).map(({ value }) => value);
+  #checkReplace(relation: Relation, rows: PayloadRows): void {
+    if (this.#query.pages.some(({ path }) => path.length === 0)) throw restError("PGRST114");
+    const filters = this.#query.filters.filter(({ path }) => path.length === 0).map(({ value }) => value);
     const names = new Set(filters.map(({ field }) => field.name));
     const onlyEquals = filters.every(
       ({ field, operation, negated }) =>
@@ -410,19 +413,19 @@ class Compiler {
       relation.primaryKey.length > 0 &&
       filters.length === relation.primaryKey.length &&
       relation.primaryKey.every((column) => names.has(column)) &&
-      !this.query.logic.some(({ path }) => path.length === 0);
+      !this.#query.logic.some(({ path }) => path.length === 0);
     if (!onlyEquals || !isKey) throw restError("PGRST105");
     const given = new Set(rows.columns.map(({ name }) => name));
     if (!relation.primaryKey.every((column) => given.has(column))) throw restError("PGRST115");
   }
 
-  private payloadRows(relation: Relation): PayloadRows {
-    const { payload, preferences, action } = this.request;
+  #payloadRows(relation: Relation): PayloadRows {
+    const { payload, preferences, action } = this.#request;
     if (payload.kind !== "json") {
       const mediaType = "mediaType" in payload ? payload.mediaType : "application/x-www-form-urlencoded";
       throw restError("PGRST102", { message: `Content-Type not acceptable: ${mediaType}` });
     }
-    const names = this.query.columns ?? payload.keys ?? [];
+    const names = this.#query.columns ?? payload.keys ?? [];
     const columns = [...new Set(names)].map((name): PayloadColumn => {
       const column = relation.columns.get(name);
       if (!column) {
@@ -430,7 +433,7 @@ class Compiler {
           message: `Could not find the '${name}' column of '${relation.name}' in the schema cache`,
         });
       }
-      const representation = column.domain === null ? null : this.cache.findRepresentation(column.domain);
+      const representation = column.domain === null ? null : this.#cache.findRepresentation(column.domain);
       const { toJson = null, fromJson: parse = null } = representation ?? {};
       return { name, type: column.type, parse, format: toJson, defaultExpression: column.defaultExpression };
     });
@@ -442,12 +445,14 @@ class Compiler {
     };
   }
 
-  private represent(subject: Parameters<typeof chooseRepresentation>[2]): Representation {
-    return chooseRepresentation(this.cache, this.request.accepted, subject, this.config.planEnabled);
+  #represent(subject: Parameters<typeof chooseRepresentation>[2]): Representation {
+    return chooseRepresentation(this.#cache, this.#request.accepted, subject, this.#config.planEnabled);
   }
 
-  private readOptions(representation: Representation) {
-    const { request, query, config } = this;
+  #readOptions(representation: Representation) {
+    const request = this.#request;
+    const query = this.#query;
+    const config = this.#config;
     const root = query.pages.find(({ path }) => path.length === 0)?.value;
     return {
       nestedAsJsonb: nestsAsJsonb(representation),
@@ -457,8 +462,10 @@ class Compiler {
     };
   }
 
-  private countMode(): CountMode {
-    const { request, config, query } = this;
+  #countMode(): CountMode {
+    const request = this.#request;
+    const config = this.#config;
+    const query = this.#query;
     const { count } = request.preferences;
     if (count === null) return "none";
     if (count === "planned") return "planned";
@@ -468,11 +475,11 @@ class Compiler {
     return hasPage || config.maxRows !== null ? "exact" : "page";
   }
 
-  private common(representation: Representation) {
+  #common(representation: Representation) {
     const { form } = representation;
     return {
       representation,
-      searchPath: searchPath([this.request.schema, ...this.config.extraSearchPath]),
+      searchPath: searchPath([this.#request.schema, ...this.#config.extraSearchPath]),
       isolation: null,
       settings: [],
       singular: form.kind === "json" && form.single,
@@ -483,18 +490,18 @@ class Compiler {
     };
   }
 
-  private strictMaxAffected(): number | null {
-    const { handling, maxAffected } = this.request.preferences;
+  #strictMaxAffected(): number | null {
+    const { handling, maxAffected } = this.#request.preferences;
     return handling === "strict" ? maxAffected : null;
   }
 
-  private checkMaxAffected({ returns }: Routine): void {
-    if (this.strictMaxAffected() === null) return;
+  #checkMaxAffected({ returns }: Routine): void {
+    if (this.#strictMaxAffected() === null) return;
     if (returns.kind === "void" || !returns.set) throw restError("PGRST128");
   }
 
-  private finish(text: string, writer: SqlWriter, { explain }: Representation): Query {
-    const comment = `/* rest ${this.request.action} */ `;
+  #finish(text: string, writer: SqlWriter, { explain }: Representation): Query {
+    const comment = `/* rest ${this.#request.action} */ `;
     if (explain === null) return { text: comment + text, bindings: writer.bindings };
     const options = [...explain.options, `FORMAT ${explain.format}`].map((option) => option.toUpperCase()).join(", ");
     return { text: `${comment}EXPLAIN (${options}) ${text}`, bindings: writer.bindings };

@@ -20,51 +20,51 @@ export const DEBOUNCE_MS = 100;
 const RETRY_AFTER_MS = 1000;
 
 export class Reloading<T> {
-  private readonly options: ReloadingOptions<T>;
-  private value: T | null = null;
-  private loading: Promise<T> | null = null;
-  private lastStart = Number.NEGATIVE_INFINITY;
-  private readonly pauses: Pauses;
-  private lastFailure: { readonly until: number; readonly error: unknown } | null = null;
-  private timer: { cancel(): void } | null = null;
-  private closed = false;
+  readonly #options: ReloadingOptions<T>;
+  #value: T | null = null;
+  #loading: Promise<T> | null = null;
+  #lastStart = Number.NEGATIVE_INFINITY;
+  readonly #pauses: Pauses;
+  #lastFailure: { readonly until: number; readonly error: unknown } | null = null;
+  #timer: { cancel(): void } | null = null;
+  #closed = false;
 
   constructor(options: ReloadingOptions<T>) {
-    this.options = options;
-    this.pauses = new Pauses(options.clock);
+    this.#options = options;
+    this.#pauses = new Pauses(options.clock);
   }
 
   /** What there is now, without waiting. */
   get current(): T | null {
-    return this.value;
+    return this.#value;
   }
 
   /** Rejects with what the first load failed with. */
   get(): T | Promise<T> {
-    if (this.value !== null) return this.value;
-    if (this.loading) return this.loading;
-    const failure = this.lastFailure;
-    if (failure && this.options.clock() < failure.until) return Promise.reject(failure.error);
-    return this.start();
+    if (this.#value !== null) return this.#value;
+    if (this.#loading) return this.#loading;
+    const failure = this.#lastFailure;
+    if (failure && this.#options.clock() < failure.until) return Promise.reject(failure.error);
+    return this.#start();
   }
 
   /** Until the next load. */
   replace(value: T): void {
-    if (!this.closed) this.value = value;
+    if (!this.#closed) this.#value = value;
   }
 
   /** Resolves at once; nothing is loaded that nobody has asked for yet. */
   reload(): void {
-    if (this.closed || this.timer || (this.value === null && !this.loading)) return;
-    const wait = Math.max(this.lastStart + DEBOUNCE_MS, this.pauses.next) - this.options.clock();
-    if (wait <= 0 && !this.loading) {
-      this.start().catch(() => {}); // told through onFailed
+    if (this.#closed || this.#timer || (this.#value === null && !this.#loading)) return;
+    const wait = Math.max(this.#lastStart + DEBOUNCE_MS, this.#pauses.next) - this.#options.clock();
+    if (wait <= 0 && !this.#loading) {
+      this.#start().catch(() => {}); // told through onFailed
       return;
     }
-    this.timer = this.options.setTimer(
+    this.#timer = this.#options.setTimer(
       () => {
-        this.timer = null;
-        if (this.loading) this.loading.catch(() => {}).finally(() => this.reload());
+        this.#timer = null;
+        if (this.#loading) this.#loading.catch(() => {}).finally(() => this.reload());
         else this.reload();
       },
       Math.max(wait, 1),
@@ -72,37 +72,37 @@ export class Reloading<T> {
   }
 
   close(): void {
-    this.closed = true;
-    this.timer?.cancel();
-    this.value = null;
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#value = null;
   }
 
-  private start(): Promise<T> {
-    this.lastStart = this.options.clock();
+  #start(): Promise<T> {
+    this.#lastStart = this.#options.clock();
     const ended = () => {
-      this.loading = null;
-      this.pauses.ended(this.lastStart);
+      this.#loading = null;
+      this.#pauses.ended(this.#lastStart);
     };
-    const loading = this.options.load().then(
+    const loading = this.#options.load().then(
       (value) => {
         ended();
-        this.lastFailure = null;
-        if (!this.closed) {
-          this.value = value;
-          this.options.onLoaded(value);
+        this.#lastFailure = null;
+        if (!this.#closed) {
+          this.#value = value;
+          this.#options.onLoaded(value);
         }
         return value;
       },
       (error: unknown) => {
         ended();
         // A load that failed fast, as on a server that is down, is tried again soon; one that took long is not.
-        const retry = this.options.clock() + RETRY_AFTER_MS;
-        this.lastFailure = { until: Math.max(retry, this.pauses.next), error };
-        this.options.onFailed(error);
+        const retry = this.#options.clock() + RETRY_AFTER_MS;
+        this.#lastFailure = { until: Math.max(retry, this.#pauses.next), error };
+        this.#options.onFailed(error);
         throw error;
       },
     );
-    this.loading = loading;
+    this.#loading = loading;
     return loading;
   }
 }

@@ -62,16 +62,16 @@ const MAX_COMPILED = 1000;
 const MAX_COMPILED_CHARACTERS = 4_000_000;
 
 export class RestDatabase {
-  private readonly options: RestDatabaseOptions;
-  private readonly serving: Reloading<Serving>;
+  readonly #options: RestDatabaseOptions;
+  readonly #serving: Reloading<Serving>;
   /** Without what the database says. */
-  private ownConfig: RestConfig;
+  #ownConfig: RestConfig;
 
   constructor(options: RestDatabaseOptions) {
-    this.options = options;
-    this.ownConfig = options.config;
-    this.serving = new Reloading({
-      load: () => this.load(),
+    this.#options = options;
+    this.#ownConfig = options.config;
+    this.#serving = new Reloading({
+      load: () => this.#load(),
       onLoaded: ({ cache }) => {
         options.logger.info({ approximateBytes: cache.approximateBytes }, "schema cache loaded");
         options.onLoaded?.();
@@ -88,18 +88,18 @@ export class RestDatabase {
 
   /** Null until the first load. */
   get schemaCache(): SchemaCache | null {
-    return this.serving.current?.cache ?? null;
+    return this.#serving.current?.cache ?? null;
   }
 
   /** Loads now, so that the first request need not wait. */
   async warmUp(): Promise<void> {
-    await this.serving.get();
+    await this.#serving.get();
   }
 
   /** As far as a request comes before its own statement. */
   async probe(): Promise<void> {
-    await this.serving.get();
-    await this.options.database.pipeline([{ text: "/* probeRest */ select 1", values: [], prepare: true }]);
+    await this.#serving.get();
+    await this.#options.database.pipeline([{ text: "/* probeRest */ select 1", values: [], prepare: true }]);
   }
 
   /**
@@ -107,27 +107,27 @@ export class RestDatabase {
    * loaded; what the database says goes before them as ever.
    */
   configure(config: RestConfig): void {
-    this.ownConfig = config;
-    const { current } = this.serving;
+    this.#ownConfig = config;
+    const { current } = this.#serving;
     if (current === null) return;
     const { schemas, extraSearchPath } = current.config;
     const next = { ...config, ...current.fromDatabase };
-    this.serving.replace(this.servingOf({ ...next, schemas, extraSearchPath }, current.fromDatabase, current.cache));
+    this.#serving.replace(this.#servingOf({ ...next, schemas, extraSearchPath }, current.fromDatabase, current.cache));
     const isSame = (left: readonly string[], right: readonly string[]) => left.join("\0") === right.join("\0");
-    if (!isSame(next.schemas, schemas) || !isSame(next.extraSearchPath, extraSearchPath)) this.serving.reload();
+    if (!isSame(next.schemas, schemas) || !isSame(next.extraSearchPath, extraSearchPath)) this.#serving.reload();
   }
 
   /** Schema cache and in-database configuration. Debounced; the old ones serve meanwhile. */
   reload(): void {
-    this.serving.reload();
+    this.#serving.reload();
   }
 
   close(): void {
-    this.serving.close();
+    this.#serving.close();
   }
 
   async handle(request: ServiceRequest): Promise<ServiceResponse> {
-    const preflight = preflightResponse(this.ownConfig, request);
+    const preflight = preflightResponse(this.#ownConfig, request);
     if (preflight) return preflight;
     let serving: Serving | null = null;
     let identity: Identity | null = null;
@@ -135,29 +135,29 @@ export class RestDatabase {
     let timings: Timings | null = null;
     let draft: Draft;
     try {
-      const loaded = this.serving.get();
+      const loaded = this.#serving.get();
       serving = loaded instanceof Promise ? await orUnavailable(loaded) : loaded;
       const { config, cache } = serving;
       if (config.timingEnabled) timings = new Timings();
       identity = serving.authenticator.authenticate(request.headers.authorization);
       timings?.end("jwt");
-      api = await readApiRequest(request, config, this.options.scanLarge);
+      api = await readApiRequest(request, config, this.#options.scanLarge);
       timings?.end("parse");
-      const context = { request, api, identity, cache, config, database: this.options.database };
-      draft = await this.serve(context, serving, timings);
+      const context = { request, api, identity, cache, config, database: this.#options.database };
+      draft = await this.#serve(context, serving, timings);
     } catch (failure) {
       const authenticated = identity?.authenticated ?? false;
       const error = errorOf(failure, { authenticated, settingsIndex: SETTINGS_INDEX });
       if (!(error instanceof RestError)) throw failure;
-      draft = errorDraft(error, this.ownConfig.errorVerbosity);
+      draft = errorDraft(error, this.#ownConfig.errorVerbosity);
     }
-    const config = serving?.config ?? this.ownConfig;
+    const config = serving?.config ?? this.#ownConfig;
     const extra = [...corsHeaders(config, request.headers.origin), ...(timings?.headers(draft) ?? [])];
     const whole = extra.length === 0 ? draft : { ...draft, headers: [...draft.headers, ...extra] };
     return complete(whole, config, request, api?.schema ?? null);
   }
 
-  private async serve(context: RequestContext, serving: Serving, timings: Timings | null): Promise<Draft> {
+  async #serve(context: RequestContext, serving: Serving, timings: Timings | null): Promise<Draft> {
     const { api, cache, config } = context;
     if (api.action === "options") return describeOptions(cache, api);
     if (api.action === "describe") return describeSchema(context, timings);
@@ -168,20 +168,20 @@ export class RestDatabase {
     return respond(api, cached.compiled, answer, config, { path: context.request.path, template: cached.location });
   }
 
-  private async load(): Promise<Serving> {
-    const { database, readDatabaseConfig, untilWatched } = this.options;
+  async #load(): Promise<Serving> {
+    const { database, readDatabaseConfig, untilWatched } = this.#options;
     await untilWatched();
     const fromDatabase = await readDatabaseConfig(database);
-    const config = { ...this.ownConfig, ...fromDatabase };
-    return this.servingOf(config, fromDatabase, await loadSchemaCache(database, config));
+    const config = { ...this.#ownConfig, ...fromDatabase };
+    return this.#servingOf(config, fromDatabase, await loadSchemaCache(database, config));
   }
 
-  private servingOf(config: RestConfig, fromDatabase: Partial<RestConfig>, cache: SchemaCache): Serving {
+  #servingOf(config: RestConfig, fromDatabase: Partial<RestConfig>, cache: SchemaCache): Serving {
     return {
       config,
       fromDatabase,
       cache,
-      authenticator: new Authenticator(config, this.options.now),
+      authenticator: new Authenticator(config, this.#options.now),
       compiled: new LRUCache({
         max: MAX_COMPILED,
         maxSize: MAX_COMPILED_CHARACTERS,

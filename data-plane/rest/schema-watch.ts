@@ -23,52 +23,52 @@ export const UNWATCHED_RELOAD_MS = 5000;
 const RELOADS: readonly string[] = ["", "reload schema", "reload config"];
 
 export class SchemaWatch {
-  private readonly options: SchemaWatchOptions;
-  private listener: { close(): Promise<void> } | null = null;
-  private starting: Promise<void> | null = null;
-  private nextAttempt = 0;
-  private isClosed = false;
+  readonly #options: SchemaWatchOptions;
+  #listener: { close(): Promise<void> } | null = null;
+  #starting: Promise<void> | null = null;
+  #nextAttempt = 0;
+  #isClosed = false;
 
   /** Begins to listen at once. */
   constructor(options: SchemaWatchOptions) {
-    this.options = options;
-    this.start();
+    this.#options = options;
+    this.#start();
   }
 
   get isListening(): boolean {
-    return this.listener !== null;
+    return this.#listener !== null;
   }
 
   /** Resolves when the attempt under way has ended. What is loaded from then on misses no change while one listens. */
   async settled(): Promise<void> {
-    await this.starting;
+    await this.#starting;
   }
 
   /** To be called with every request. Without a listener it may call for a reload, and tries again to listen. */
   touch(): void {
-    if (this.listener || this.starting || this.options.now() < this.nextAttempt) return;
-    this.start();
+    if (this.#listener || this.#starting || this.#options.now() < this.#nextAttempt) return;
+    this.#start();
     // Nobody told of the changes meanwhile, and whoever reloads waits for the attempt first.
-    this.options.onChange();
+    this.#options.onChange();
   }
 
   /** Gives the connection to somebody else; the next request brings it back. */
   async pause(): Promise<void> {
-    const { listener } = this;
-    this.listener = null;
-    this.nextAttempt = 0;
+    const listener = this.#listener;
+    this.#listener = null;
+    this.#nextAttempt = 0;
     await listener?.close();
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    await this.starting;
+    this.#isClosed = true;
+    await this.#starting;
     await this.pause();
   }
 
-  private start(): void {
-    const { listen, onChange, onRefused, now, logger } = this.options;
-    this.nextAttempt = now() + UNWATCHED_RELOAD_MS;
+  #start(): void {
+    const { listen, onChange, onRefused, now, logger } = this.#options;
+    this.#nextAttempt = now() + UNWATCHED_RELOAD_MS;
     const handlers = {
       onNotification: (payload: string) => {
         if (RELOADS.includes(payload)) onChange();
@@ -76,18 +76,18 @@ export class SchemaWatch {
       onReconnect: onChange,
       // Nobody was told of anything since; the next request listens and loads anew.
       onReleased: () => {
-        this.listener = null;
-        this.nextAttempt = 0;
+        this.#listener = null;
+        this.#nextAttempt = 0;
       },
     };
-    this.starting = listen(handlers).then(
+    this.#starting = listen(handlers).then(
       async (listener) => {
-        this.starting = null;
-        if (this.isClosed) await listener.close();
-        else this.listener = listener;
+        this.#starting = null;
+        if (this.#isClosed) await listener.close();
+        else this.#listener = listener;
       },
       (error: unknown) => {
-        this.starting = null;
+        this.#starting = null;
         logger.warn({ error: String(error) }, "cannot listen for reloads; looking every few seconds instead");
         onRefused?.(error);
       },

@@ -60,62 +60,62 @@ export function createRestService(options: RestServiceOptions): RestService {
 }
 
 class MultiTenantRest implements RestService {
-  private readonly options: RestServiceOptions;
-  private readonly projects = new Map<ProjectRef, ServedProject>();
-  private readonly timer: NodeJS.Timeout;
+  readonly #options: RestServiceOptions;
+  readonly #projects = new Map<ProjectRef, ServedProject>();
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: RestServiceOptions) {
-    this.options = options;
+    this.#options = options;
     const { idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = options;
-    this.timer = setInterval(() => this.dropUnused(), Math.min(CHECK_INTERVAL_MS, idleTimeoutMs));
-    this.timer.unref();
+    this.#timer = setInterval(() => this.#dropUnused(), Math.min(CHECK_INTERVAL_MS, idleTimeoutMs));
+    this.#timer.unref();
   }
 
-  readonly handle: Service = (request, snapshot) => this.projectOf(snapshot).rest.handle(request);
+  readonly handle: Service = (request, snapshot) => this.#projectOf(snapshot).rest.handle(request);
 
   probe(snapshot: ServiceSnapshot): Promise<void> {
-    return this.projectOf(snapshot).rest.probe();
+    return this.#projectOf(snapshot).rest.probe();
   }
 
   stats(): { readonly projects: number; readonly approximateBytes: number } {
-    return { projects: this.projects.size, approximateBytes: this.totalBytes() };
+    return { projects: this.#projects.size, approximateBytes: this.#totalBytes() };
   }
 
   async close(): Promise<void> {
-    clearInterval(this.timer);
-    await Promise.all([...this.projects.keys()].map((ref) => this.drop(ref)));
+    clearInterval(this.#timer);
+    await Promise.all([...this.#projects.keys()].map((ref) => this.#drop(ref)));
   }
 
-  private projectOf(snapshot: ServiceSnapshot): ServedProject {
-    const known = this.projects.get(snapshot.projectRef);
-    if (known === undefined) return this.open(snapshot);
-    known.lastUsed = this.options.now();
+  #projectOf(snapshot: ServiceSnapshot): ServedProject {
+    const known = this.#projects.get(snapshot.projectRef);
+    if (known === undefined) return this.#open(snapshot);
+    known.lastUsed = this.#options.now();
     known.watch?.touch();
-    if (known.snapshot !== snapshot) return this.update(known, snapshot);
+    if (known.snapshot !== snapshot) return this.#update(known, snapshot);
     return known;
   }
 
-  private update(known: ServedProject, snapshot: ServiceSnapshot): ServedProject {
+  #update(known: ServedProject, snapshot: ServiceSnapshot): ServedProject {
     // Requests may arrive with an older snapshot than the newest seen; nothing goes back.
     if (snapshot.version < known.snapshot.version) return known;
     if (JSON.stringify(known.snapshot.database) !== JSON.stringify(snapshot.database)) {
-      void this.drop(snapshot.projectRef);
-      return this.open(snapshot);
+      void this.#drop(snapshot.projectRef);
+      return this.#open(snapshot);
     }
     known.snapshot = snapshot;
-    known.rest.configure(configOfProject(snapshot, this.options.maxima));
+    known.rest.configure(configOfProject(snapshot, this.#options.maxima));
     return known;
   }
 
-  private open(snapshot: ServiceSnapshot): ServedProject {
-    const { databases, now, logger } = this.options;
+  #open(snapshot: ServiceSnapshot): ServedProject {
+    const { databases, now, logger } = this.#options;
     const { projectRef } = snapshot;
     const database = databases.get(projectRef, snapshot.database);
     const projectLogger: RestLogger = {
       info: (fields, message) => logger.info({ projectRef, ...fields }, message),
       warn: (fields, message) => logger.warn({ projectRef, ...fields }, message),
     };
-    const config = configOfProject(snapshot, this.options.maxima);
+    const config = configOfProject(snapshot, this.#options.maxima);
     const readDatabaseConfig = async (): Promise<Partial<RestConfig>> => {
       try {
         return await readProjectConfig(database);
@@ -133,7 +133,7 @@ class MultiTenantRest implements RestService {
         : new SchemaWatch({
             listen: (handlers) => databases.listen(projectRef, snapshot.database, channel, handlers),
             onChange: () => rest.reload(),
-            onRefused: () => this.freeListener(),
+            onRefused: () => this.#freeListener(),
             now,
             logger: projectLogger,
           });
@@ -142,63 +142,63 @@ class MultiTenantRest implements RestService {
       config,
       readDatabaseConfig,
       untilWatched: async () => watch?.settled(),
-      scanLarge: payloadScanner(this.options.workers, projectRef),
-      onLoaded: () => this.shrink(projectRef),
+      scanLarge: payloadScanner(this.#options.workers, projectRef),
+      onLoaded: () => this.#shrink(projectRef),
       now,
       logger: projectLogger,
     });
     const project: ServedProject = { rest, watch, snapshot, lastUsed: now() };
-    this.projects.set(projectRef, project);
+    this.#projects.set(projectRef, project);
     return project;
   }
 
   /** Whoever was not asked for longest gives up its connection; the one that needs it tries again soon. */
-  private freeListener(): void {
+  #freeListener(): void {
     let idlest: ServedProject | null = null;
-    for (const project of this.projects.values())
-      if (project.watch?.isListening && project.lastUsed < (idlest?.lastUsed ?? this.options.now() - LISTENER_IDLE_MS))
+    for (const project of this.#projects.values())
+      if (project.watch?.isListening && project.lastUsed < (idlest?.lastUsed ?? this.#options.now() - LISTENER_IDLE_MS))
         idlest = project;
     void idlest?.watch?.pause();
   }
 
-  private async drop(ref: ProjectRef): Promise<void> {
-    const project = this.projects.get(ref);
+  async #drop(ref: ProjectRef): Promise<void> {
+    const project = this.#projects.get(ref);
     if (!project) return;
-    this.projects.delete(ref);
+    this.#projects.delete(ref);
     project.rest.close();
     await project.watch?.close();
   }
 
-  private dropUnused(): void {
-    const oldest = this.options.now() - (this.options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS);
-    for (const [ref, project] of this.projects) if (project.lastUsed < oldest) void this.drop(ref);
-    this.shrink(null);
+  #dropUnused(): void {
+    const oldest = this.#options.now() - (this.#options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS);
+    for (const [ref, project] of this.#projects) if (project.lastUsed < oldest) void this.#drop(ref);
+    this.#shrink(null);
   }
 
   /**
    * Drops projects until the rest fit; never the one that has just been loaded. Those that take more than their equal
    * share go first, so that a few huge ones push out each other and nobody else; then the longest unused.
    */
-  private shrink(loaded: ProjectRef | null): void {
-    const limit = this.options.maxCacheBytes ?? DEFAULT_MAX_CACHE_BYTES;
-    let bytes = this.totalBytes();
+  #shrink(loaded: ProjectRef | null): void {
+    const limit = this.#options.maxCacheBytes ?? DEFAULT_MAX_CACHE_BYTES;
+    let bytes = this.#totalBytes();
     if (bytes <= limit) return;
-    const share = limit / this.projects.size;
+    const share = limit / this.#projects.size;
     const isHuge = (project: ServedProject) => bytesOf(project) > share;
-    const inOrder = [...this.projects].sort(
+    const inOrder = [...this.#projects].sort(
       ([, left], [, right]) => Number(isHuge(right)) - Number(isHuge(left)) || left.lastUsed - right.lastUsed,
     );
     for (const [ref, project] of inOrder) {
       if (bytes <= limit) return;
       if (ref === loaded) continue;
       bytes -= bytesOf(project);
-      void this.drop(ref);
+      void this.#drop(ref);
     }
   }
 
-  private totalBytes(): number {
+  #totalBytes(): number {
     let bytes = 0;
-    for (const project of this.projects.values()) bytes += bytesOf(project);
+    for (const project of this.#projects.values()) bytes += bytesOf(project);
     return bytes;
   }
 }

@@ -59,24 +59,24 @@ const LITERAL_WORD = /(?:true|false|null)(?![\p{L}\p{N}_])/uy;
 const SEARCH = /search\s*\(/y;
 
 class PathParser {
-  private readonly text: string;
-  private position = 0;
-  private depth = 0;
+  readonly #text: string;
+  #position = 0;
+  #depth = 0;
 
   constructor(text: string) {
-    this.text = text;
+    this.#text = text;
   }
 
   path(): Query {
-    if (this.text.length > MAX_PATH_LENGTH || !this.takes("$")) this.fail();
-    const query = this.segments();
-    if (this.position < this.text.length) this.fail();
+    if (this.#text.length > MAX_PATH_LENGTH || !this.#takes("$")) this.#fail();
+    const query = this.#segments();
+    if (this.#position < this.#text.length) this.#fail();
     return query;
   }
 
-  private segments(): Query {
+  #segments(): Query {
     const segments: Query[] = [];
-    for (let segment = this.segment(); segment !== null; segment = this.segment()) segments.push(segment);
+    for (let segment = this.#segment(); segment !== null; segment = this.#segment()) segments.push(segment);
     return (node, context) => {
       let nodes: readonly unknown[] = [node];
       for (const segment of segments) nodes = nodes.flatMap((each) => segment(each, context));
@@ -84,102 +84,102 @@ class PathParser {
     };
   }
 
-  private segment(): Query | null {
-    const start = this.position;
-    this.match(BLANKS);
-    if (this.takes("..")) {
-      const select = this.peeks("[") ? this.selectors() : this.shorthand();
+  #segment(): Query | null {
+    const start = this.#position;
+    this.#match(BLANKS);
+    if (this.#takes("..")) {
+      const select = this.#peeks("[") ? this.#selectors() : this.#shorthand();
       return (node, context) => descendants(node).flatMap((each) => visit(select, each, context));
     }
-    const select = this.takes(".") ? this.shorthand() : this.peeks("[") ? this.selectors() : null;
+    const select = this.#takes(".") ? this.#shorthand() : this.#peeks("[") ? this.#selectors() : null;
     if (select) return (node, context) => visit(select, node, context);
-    this.position = start;
+    this.#position = start;
     return null;
   }
 
   /** What may follow dots: a name or a star. */
-  private shorthand(): Query {
-    return this.takes("*") ? children : member(this.match(NAME)?.[0] ?? this.fail());
+  #shorthand(): Query {
+    return this.#takes("*") ? children : member(this.#match(NAME)?.[0] ?? this.#fail());
   }
 
   /** `['a', 0, 1:2, *, ?@.b]` */
-  private selectors(): Query {
-    this.takes("[");
+  #selectors(): Query {
+    this.#takes("[");
     const selectors: Query[] = [];
     do {
-      this.match(BLANKS);
-      selectors.push(this.selector());
-      this.match(BLANKS);
-    } while (this.takes(","));
-    if (!this.takes("]")) this.fail();
+      this.#match(BLANKS);
+      selectors.push(this.#selector());
+      this.#match(BLANKS);
+    } while (this.#takes(","));
+    if (!this.#takes("]")) this.#fail();
     return (node, context) => selectors.flatMap((select) => select(node, context));
   }
 
-  private selector(): Query {
-    if (this.takes("*")) return children;
-    if (this.takes("?")) {
-      this.match(BLANKS);
-      const condition = this.either();
+  #selector(): Query {
+    if (this.#takes("*")) return children;
+    if (this.#takes("?")) {
+      this.#match(BLANKS);
+      const condition = this.#either();
       return (node, context) =>
         children(node).filter((child) => {
           count(context, 1);
           return condition(child, context);
         });
     }
-    const name = this.string();
+    const name = this.#string();
     if (name !== null) return member(name);
-    const slice = this.match(SLICE);
+    const slice = this.#match(SLICE);
     if (slice) {
       const [start, end, step] = slice.slice(1, 4).map((bound) => (bound === undefined ? undefined : Number(bound)));
       return (node) => (Array.isArray(node) ? sliceOf(node, start, end, step ?? 1) : []);
     }
-    const index = Number(this.match(INDEX)?.[0] ?? this.fail());
+    const index = Number(this.#match(INDEX)?.[0] ?? this.#fail());
     return (node) => (Array.isArray(node) ? definedOnly(node.at(index)) : []);
   }
 
-  private either(): Condition {
-    const conditions = [this.both()];
-    while (this.takesOperator("||")) conditions.push(this.both());
+  #either(): Condition {
+    const conditions = [this.#both()];
+    while (this.#takesOperator("||")) conditions.push(this.#both());
     return (node, context) => conditions.some((condition) => condition(node, context));
   }
 
-  private both(): Condition {
-    const conditions = [this.basic()];
-    while (this.takesOperator("&&")) conditions.push(this.basic());
+  #both(): Condition {
+    const conditions = [this.#basic()];
+    while (this.#takesOperator("&&")) conditions.push(this.#basic());
     return (node, context) => conditions.every((condition) => condition(node, context));
   }
 
-  private takesOperator(operator: string): boolean {
-    this.match(BLANKS);
-    if (!this.takes(operator)) return false;
-    this.match(BLANKS);
+  #takesOperator(operator: string): boolean {
+    this.#match(BLANKS);
+    if (!this.#takes(operator)) return false;
+    this.#match(BLANKS);
     return true;
   }
 
-  private basic(): Condition {
-    if (this.takesOperator("!")) return not(this.parenthesis() ?? this.search() ?? this.existence(this.query()));
-    return this.parenthesis() ?? this.search() ?? this.comparisonOrExistence();
+  #basic(): Condition {
+    if (this.#takesOperator("!")) return not(this.#parenthesis() ?? this.#search() ?? this.#existence(this.#query()));
+    return this.#parenthesis() ?? this.#search() ?? this.#comparisonOrExistence();
   }
 
-  private parenthesis(): Condition | null {
-    if (!this.takes("(")) return null;
-    return this.nested(() => {
-      this.match(BLANKS);
-      const condition = this.either();
-      this.match(BLANKS);
-      if (!this.takes(")")) this.fail();
+  #parenthesis(): Condition | null {
+    if (!this.#takes("(")) return null;
+    return this.#nested(() => {
+      this.#match(BLANKS);
+      const condition = this.#either();
+      this.#match(BLANKS);
+      if (!this.#takes(")")) this.#fail();
       return condition;
     });
   }
 
-  private search(): Condition | null {
-    if (!this.match(SEARCH)) return null;
-    this.match(BLANKS);
-    const operand = this.operand();
-    if (!this.takesOperator(",")) this.fail();
-    const pattern = searchPattern(this.string() ?? this.fail()) ?? this.fail();
-    this.match(BLANKS);
-    if (!this.takes(")")) this.fail();
+  #search(): Condition | null {
+    if (!this.#match(SEARCH)) return null;
+    this.#match(BLANKS);
+    const operand = this.#operand();
+    if (!this.#takesOperator(",")) this.#fail();
+    const pattern = searchPattern(this.#string() ?? this.#fail()) ?? this.#fail();
+    this.#match(BLANKS);
+    if (!this.#takes(")")) this.#fail();
     return (node, context) => {
       const value = operand(node, context);
       if (typeof value !== "string" || value.length > MAX_SEARCHED) return false;
@@ -188,77 +188,77 @@ class PathParser {
     };
   }
 
-  private comparisonOrExistence(): Condition {
-    const query = this.peeks("@") || this.peeks("$") ? this.query() : null;
-    const left = query ? single(query) : this.literal();
-    const beforeBlanks = this.position;
-    this.match(BLANKS);
-    const operator = this.match(COMPARISON)?.[0];
+  #comparisonOrExistence(): Condition {
+    const query = this.#peeks("@") || this.#peeks("$") ? this.#query() : null;
+    const left = query ? single(query) : this.#literal();
+    const beforeBlanks = this.#position;
+    this.#match(BLANKS);
+    const operator = this.#match(COMPARISON)?.[0];
     if (operator === undefined) {
-      this.position = beforeBlanks;
-      return this.existence(query ?? this.fail());
+      this.#position = beforeBlanks;
+      return this.#existence(query ?? this.#fail());
     }
-    this.match(BLANKS);
-    const right = this.operand();
+    this.#match(BLANKS);
+    const right = this.#operand();
     return (node, context) => compares(left(node, context), operator, right(node, context), context);
   }
 
-  private existence(query: Query): Condition {
+  #existence(query: Query): Condition {
     return (node, context) => query(node, context).length > 0;
   }
 
-  private operand(): Operand {
-    return this.peeks("@") || this.peeks("$") ? single(this.query()) : this.literal();
+  #operand(): Operand {
+    return this.#peeks("@") || this.#peeks("$") ? single(this.#query()) : this.#literal();
   }
 
   /** `@.a.b` from the node that is tested, `$.a` from the root. */
-  private query(): Query {
-    return this.nested(() => {
-      const fromRoot = this.takes("$");
-      if (!fromRoot && !this.takes("@")) this.fail();
-      const segments = this.segments();
+  #query(): Query {
+    return this.#nested(() => {
+      const fromRoot = this.#takes("$");
+      if (!fromRoot && !this.#takes("@")) this.#fail();
+      const segments = this.#segments();
       return (node, context) => segments(fromRoot ? context.root : node, context);
     });
   }
 
-  private literal(): Operand {
-    const text = this.string();
+  #literal(): Operand {
+    const text = this.#string();
     if (text !== null) return () => text;
-    const constant: unknown = JSON.parse((this.match(LITERAL_WORD) ?? this.match(NUMBER) ?? this.fail())[0]);
+    const constant: unknown = JSON.parse((this.#match(LITERAL_WORD) ?? this.#match(NUMBER) ?? this.#fail())[0]);
     return () => constant;
   }
 
-  private string(): string | null {
-    const found = this.match(STRING);
+  #string(): string | null {
+    const found = this.#match(STRING);
     return found && unescaped(found[1] ?? found[2] ?? "");
   }
 
-  private nested<T>(rule: () => T): T {
-    this.depth += 1;
-    if (this.depth > MAX_DEPTH) this.fail();
+  #nested<T>(rule: () => T): T {
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) this.#fail();
     const result = rule();
-    this.depth -= 1;
+    this.#depth -= 1;
     return result;
   }
 
-  private peeks(token: string): boolean {
-    return this.text.startsWith(token, this.position);
+  #peeks(token: string): boolean {
+    return this.#text.startsWith(token, this.#position);
   }
 
-  private takes(token: string): boolean {
-    if (!this.peeks(token)) return false;
-    this.position += token.length;
+  #takes(token: string): boolean {
+    if (!this.#peeks(token)) return false;
+    this.#position += token.length;
     return true;
   }
 
-  private match(sticky: RegExp): RegExpExecArray | null {
-    sticky.lastIndex = this.position;
-    const found = sticky.exec(this.text);
-    if (found) this.position = sticky.lastIndex;
+  #match(sticky: RegExp): RegExpExecArray | null {
+    sticky.lastIndex = this.#position;
+    const found = sticky.exec(this.#text);
+    if (found) this.#position = sticky.lastIndex;
     return found;
   }
 
-  private fail(): never {
+  #fail(): never {
     throw new InvalidJsonPath();
   }
 }

@@ -162,45 +162,45 @@ function startSession(socket: Socket, options: HandshakeOptions): Promise<Opened
 
 /** Answers each AuthenticationXXX message in turn. */
 class Authentication {
-  private readonly address: DatabaseAddress;
-  private readonly salted: SaltedPasswords;
-  private readonly isEncrypted: boolean;
-  private readonly scram = new ScramExchange();
-  private scramState: "none" | "begun" | "verified" = "none";
+  readonly #address: DatabaseAddress;
+  readonly #salted: SaltedPasswords;
+  readonly #isEncrypted: boolean;
+  readonly #scram = new ScramExchange();
+  #scramState: "none" | "begun" | "verified" = "none";
   /** True once the server has said AuthenticationOk, and has proved itself where the method lets it. */
   isDone = false;
 
   constructor(address: DatabaseAddress, salted: SaltedPasswords, isEncrypted: boolean) {
-    this.address = address;
-    this.salted = salted;
-    this.isEncrypted = isEncrypted;
+    this.#address = address;
+    this.#salted = salted;
+    this.#isEncrypted = isEncrypted;
   }
 
   /** Body of the message to send, or null. Checks run before the first await, so that a later message sees them. */
   async answer(fields: FieldReader): Promise<Buffer | null> {
-    const { address } = this;
+    const address = this.#address;
     const method = fields.int32();
     switch (method) {
       case AUTHENTICATION.ok:
         // A server that cuts the exchange short has not shown that it knows the password.
-        if (this.scramState === "begun") throw new ProtocolViolation("the server skipped its own proof");
+        if (this.#scramState === "begun") throw new ProtocolViolation("the server skipped its own proof");
         this.isDone = true;
         return null;
       case AUTHENTICATION.sasl: {
         const offered: string[] = [];
         for (let name = fields.cstring(); name !== ""; name = fields.cstring()) offered.push(name);
         if (!offered.includes(SCRAM_MECHANISM)) throw new ProtocolViolation("the server does not offer SCRAM-SHA-256");
-        this.scramState = "begun";
-        const first = Buffer.from(this.scram.clientFirst());
+        this.#scramState = "begun";
+        const first = Buffer.from(this.#scram.clientFirst());
         const length = Buffer.alloc(4);
         length.writeInt32BE(first.length);
         return Buffer.concat([Buffer.from(`${SCRAM_MECHANISM}\0`), length, first]);
       }
       case AUTHENTICATION.saslContinue:
-        return Buffer.from(await this.scram.clientFinal(fields.rest().toString(), address.password, this.salted));
+        return Buffer.from(await this.#scram.clientFinal(fields.rest().toString(), address.password, this.#salted));
       case AUTHENTICATION.saslFinal:
-        this.scram.verifyServerFinal(fields.rest().toString());
-        this.scramState = "verified";
+        this.#scram.verifyServerFinal(fields.rest().toString());
+        this.#scramState = "verified";
         return null;
       case AUTHENTICATION.md5: {
         const inner = md5(Buffer.from(address.password + address.user));
@@ -208,7 +208,7 @@ class Authentication {
       }
       case AUTHENTICATION.cleartext:
         // Whoever took over the server's port could ask for it.
-        if (!this.isEncrypted) throw new ProtocolViolation("the server asks for the bare password without TLS");
+        if (!this.#isEncrypted) throw new ProtocolViolation("the server asks for the bare password without TLS");
         return Buffer.from(`${address.password}\0`);
       default:
         throw new ProtocolViolation(`authentication method ${method} is not supported`);

@@ -19,20 +19,20 @@ export class ProtocolViolation extends Error {}
 export class MessageTooLarge extends Error {}
 
 export class MessageReader {
-  private readonly onMessage: OnMessage;
-  private readonly maxMessageBytes: number;
-  private readonly onLarge: (bytes: number) => void;
-  private readonly header = Buffer.alloc(HEADER_BYTES);
-  private headerFilled = 0;
+  readonly #onMessage: OnMessage;
+  readonly #maxMessageBytes: number;
+  readonly #onLarge: (bytes: number) => void;
+  readonly #header = Buffer.alloc(HEADER_BYTES);
+  #headerFilled = 0;
   /** Body of a message that spans chunks. */
-  private body: Buffer | null = null;
-  private bodyFilled = 0;
+  #body: Buffer | null = null;
+  #bodyFilled = 0;
 
   /** @param onLarge Told before memory is taken for a message of more than 256 KB; may throw. */
   constructor(onMessage: OnMessage, maxMessageBytes = MAX_MESSAGE_BYTES, onLarge: (bytes: number) => void = () => {}) {
-    this.onMessage = onMessage;
-    this.onLarge = onLarge;
-    this.maxMessageBytes = maxMessageBytes;
+    this.#onMessage = onMessage;
+    this.#onLarge = onLarge;
+    this.#maxMessageBytes = maxMessageBytes;
   }
 
   /**
@@ -43,52 +43,52 @@ export class MessageReader {
     let at = 0;
     const end = chunk.length;
     while (at < end) {
-      if (this.body) {
-        const taken = chunk.copy(this.body, this.bodyFilled, at, end);
-        this.bodyFilled += taken;
+      if (this.#body) {
+        const taken = chunk.copy(this.#body, this.#bodyFilled, at, end);
+        this.#bodyFilled += taken;
         at += taken;
-        if (this.bodyFilled < this.body.length) return;
-        const { body } = this;
-        this.body = null;
-        this.onMessage(this.header[0] ?? 0, body, 0, body.length);
-      } else if (this.headerFilled > 0 || end - at < HEADER_BYTES) {
+        if (this.#bodyFilled < this.#body.length) return;
+        const body = this.#body;
+        this.#body = null;
+        this.#onMessage(this.#header[0] ?? 0, body, 0, body.length);
+      } else if (this.#headerFilled > 0 || end - at < HEADER_BYTES) {
         const taken = chunk.copy(
-          this.header,
-          this.headerFilled,
+          this.#header,
+          this.#headerFilled,
           at,
-          Math.min(end, at + HEADER_BYTES - this.headerFilled),
+          Math.min(end, at + HEADER_BYTES - this.#headerFilled),
         );
-        this.headerFilled += taken;
+        this.#headerFilled += taken;
         at += taken;
-        if (this.headerFilled < HEADER_BYTES) return;
-        this.headerFilled = 0;
-        this.beginBody(lengthAt(this.header, 1) - 4);
+        if (this.#headerFilled < HEADER_BYTES) return;
+        this.#headerFilled = 0;
+        this.#beginBody(lengthAt(this.#header, 1) - 4);
       } else {
         const length = lengthAt(chunk, at + 1) - 4;
         const bodyStart = at + HEADER_BYTES;
         const bodyEnd = bodyStart + length;
         if (length >= 0 && bodyEnd <= end) {
-          this.onMessage(chunk[at] ?? 0, chunk, bodyStart, bodyEnd);
+          this.#onMessage(chunk[at] ?? 0, chunk, bodyStart, bodyEnd);
           at = bodyEnd;
         } else {
-          chunk.copy(this.header, 0, at, bodyStart);
+          chunk.copy(this.#header, 0, at, bodyStart);
           at = bodyStart;
-          this.beginBody(length);
+          this.#beginBody(length);
         }
       }
     }
   }
 
-  private beginBody(length: number): void {
+  #beginBody(length: number): void {
     if (length < 0) throw new ProtocolViolation(`a message of ${length} bytes`);
-    if (length > this.maxMessageBytes) throw new MessageTooLarge();
+    if (length > this.#maxMessageBytes) throw new MessageTooLarge();
     if (length === 0) {
-      this.onMessage(this.header[0] ?? 0, this.header, HEADER_BYTES, HEADER_BYTES);
+      this.#onMessage(this.#header[0] ?? 0, this.#header, HEADER_BYTES, HEADER_BYTES);
       return;
     }
-    if (length > LARGE_MESSAGE_BYTES) this.onLarge(length);
-    this.body = Buffer.allocUnsafeSlow(length);
-    this.bodyFilled = 0;
+    if (length > LARGE_MESSAGE_BYTES) this.#onLarge(length);
+    this.#body = Buffer.allocUnsafeSlow(length);
+    this.#bodyFilled = 0;
   }
 }
 
@@ -104,62 +104,62 @@ export function lengthAt(buffer: Buffer, at: number): number {
 
 /** Reads the fields of one message in wire order. */
 export class FieldReader {
-  private readonly buffer: Buffer;
-  private readonly end: number;
-  private at: number;
+  readonly #buffer: Buffer;
+  readonly #end: number;
+  #at: number;
 
   constructor(buffer: Buffer, start: number, end: number) {
-    this.buffer = buffer;
-    this.at = start;
-    this.end = end;
+    this.#buffer = buffer;
+    this.#at = start;
+    this.#end = end;
   }
 
   get isAtEnd(): boolean {
-    return this.at >= this.end;
+    return this.#at >= this.#end;
   }
 
   uint8(): number {
-    return this.buffer.readUInt8(this.advance(1));
+    return this.#buffer.readUInt8(this.#advance(1));
   }
 
   int16(): number {
-    return this.buffer.readInt16BE(this.advance(2));
+    return this.#buffer.readInt16BE(this.#advance(2));
   }
 
   int32(): number {
-    return this.buffer.readInt32BE(this.advance(4));
+    return this.#buffer.readInt32BE(this.#advance(4));
   }
 
   uint32(): number {
-    return this.buffer.readUInt32BE(this.advance(4));
+    return this.#buffer.readUInt32BE(this.#advance(4));
   }
 
   /** @param maxBytes Of the string; what goes beyond is left out. */
   cstring(maxBytes = Number.POSITIVE_INFINITY): string {
-    const zero = this.buffer.indexOf(0, this.at);
-    if (zero < 0 || zero >= this.end) throw new ProtocolViolation("a string without its end");
-    const isCut = zero - this.at > maxBytes;
-    const text = this.buffer.toString("utf8", this.at, isCut ? this.at + maxBytes : zero);
-    this.at = zero + 1;
+    const zero = this.#buffer.indexOf(0, this.#at);
+    if (zero < 0 || zero >= this.#end) throw new ProtocolViolation("a string without its end");
+    const isCut = zero - this.#at > maxBytes;
+    const text = this.#buffer.toString("utf8", this.#at, isCut ? this.#at + maxBytes : zero);
+    this.#at = zero + 1;
     return isCut ? `${text.replace(/\ufffd$/, "")}…` : text;
   }
 
   /** Text of so many bytes. */
   text(bytes: number): string {
-    const at = this.advance(bytes);
-    return this.buffer.toString("utf8", at, at + bytes);
+    const at = this.#advance(bytes);
+    return this.#buffer.toString("utf8", at, at + bytes);
   }
 
   rest(): Buffer {
-    const at = this.at;
-    this.at = this.end;
-    return this.buffer.subarray(at, this.end);
+    const at = this.#at;
+    this.#at = this.#end;
+    return this.#buffer.subarray(at, this.#end);
   }
 
-  private advance(bytes: number): number {
-    const at = this.at;
-    if (at + bytes > this.end) throw new ProtocolViolation("a message shorter than its fields");
-    this.at = at + bytes;
+  #advance(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.#end) throw new ProtocolViolation("a message shorter than its fields");
+    this.#at = at + bytes;
     return at;
   }
 }

@@ -8,23 +8,23 @@ const hmac = (key: Buffer, text: string) => createHmac("sha256", key).update(tex
 /** A server that knows the password: answers its first message, checks the proof, gives its own. */
 class Server {
   readonly first: string;
-  private readonly salted: Buffer;
-  private readonly clientFirst: string;
+  readonly #salted: Buffer;
+  readonly #clientFirst: string;
 
   constructor(clientFirst: string, password: string) {
-    this.clientFirst = clientFirst.slice("n,,".length);
-    this.salted = pbkdf2Sync(password, salt, 4096, 32, "sha256");
+    this.#clientFirst = clientFirst.slice("n,,".length);
+    this.#salted = pbkdf2Sync(password, salt, 4096, 32, "sha256");
     this.first = `${/r=.*/.exec(clientFirst)?.[0]}SERVER,s=${salt.toString("base64")},i=4096`;
   }
 
   final(clientFinal: string): string {
     const [withoutProof = "", proof = ""] = clientFinal.split(/,p=/);
-    const authMessage = [this.clientFirst, this.first, withoutProof].join(",");
-    const clientKey = hmac(this.salted, "Client Key");
+    const authMessage = [this.#clientFirst, this.first, withoutProof].join(",");
+    const clientKey = hmac(this.#salted, "Client Key");
     const signature = hmac(createHash("sha256").update(clientKey).digest(), authMessage);
     const expected = clientKey.map((byte, index) => byte ^ (signature[index] ?? 0));
     expect(Buffer.from(proof, "base64")).toEqual(Buffer.from(expected));
-    return `v=${hmac(hmac(this.salted, "Server Key"), authMessage).toString("base64")}`;
+    return `v=${hmac(hmac(this.#salted, "Server Key"), authMessage).toString("base64")}`;
   }
 }
 

@@ -20,30 +20,30 @@ export class ScramError extends Error {}
  * keeps its salt until its password changes.
  */
 export class SaltedPasswords {
-  private key = "";
-  private value: Promise<Buffer> | null = null;
+  #key = "";
+  #value: Promise<Buffer> | null = null;
 
   get(password: string, salt: Buffer, iterations: number): Promise<Buffer> {
     const key = `${iterations}:${salt.toString("base64")}:${password}`;
-    if (!this.value || key !== this.key) {
-      this.key = key;
-      this.value = deriveKey(normalizePassword(password), salt, iterations, 32, "sha256");
+    if (!this.#value || key !== this.#key) {
+      this.#key = key;
+      this.#value = deriveKey(normalizePassword(password), salt, iterations, 32, "sha256");
     }
-    return this.value;
+    return this.#value;
   }
 }
 
 export class ScramExchange {
-  private readonly clientNonce: string;
-  private serverSignature: Buffer | null = null;
+  readonly #clientNonce: string;
+  #serverSignature: Buffer | null = null;
 
   constructor(clientNonce = randomBytes(18).toString("base64")) {
-    this.clientNonce = clientNonce;
+    this.#clientNonce = clientNonce;
   }
 
   /** The user name is left out: the server takes it from the start-up message. */
   clientFirst(): string {
-    return `${GS2_HEADER}n=,r=${this.clientNonce}`;
+    return `${GS2_HEADER}n=,r=${this.#clientNonce}`;
   }
 
   /** @throws {ScramError} when the server's message is malformed or does not continue our nonce. */
@@ -51,24 +51,24 @@ export class ScramExchange {
     const fields = /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9]\d{0,8})$/.exec(serverFirst);
     const [, nonce = "", salt = "", iterations = "0"] = fields ?? [];
     if (!fields) throw new ScramError("malformed first message of the server");
-    if (!nonce.startsWith(this.clientNonce) || nonce.length === this.clientNonce.length)
+    if (!nonce.startsWith(this.#clientNonce) || nonce.length === this.#clientNonce.length)
       throw new ScramError("the server's nonce does not continue ours");
     if (Number(iterations) > MAX_ITERATIONS) throw new ScramError(`the server asks for ${iterations} iterations`);
     const saltedPassword = await salted.get(password, Buffer.from(salt, "base64"), Number(iterations));
     const withoutProof = `c=${Buffer.from(GS2_HEADER).toString("base64")},r=${nonce}`;
-    const authMessage = `n=,r=${this.clientNonce},${serverFirst},${withoutProof}`;
+    const authMessage = `n=,r=${this.#clientNonce},${serverFirst},${withoutProof}`;
     const clientKey = hmac(saltedPassword, "Client Key");
     const clientSignature = hmac(createHash("sha256").update(clientKey).digest(), authMessage);
     const proof = Buffer.alloc(clientKey.length);
     for (let i = 0; i < proof.length; i++) proof[i] = (clientKey[i] ?? 0) ^ (clientSignature[i] ?? 0);
-    this.serverSignature = hmac(hmac(saltedPassword, "Server Key"), authMessage);
+    this.#serverSignature = hmac(hmac(saltedPassword, "Server Key"), authMessage);
     return `${withoutProof},p=${proof.toString("base64")}`;
   }
 
   /** @throws {ScramError} when the server did not prove that it knows the password too. */
   verifyServerFinal(serverFinal: string): void {
     const signature = Buffer.from(/^v=([A-Za-z0-9+/]+={0,2})$/.exec(serverFinal)?.[1] ?? "", "base64");
-    const expected = this.serverSignature;
+    const expected = this.#serverSignature;
     if (!expected || signature.length !== expected.length || !timingSafeEqual(signature, expected))
       throw new ScramError("the server does not know the password");
   }

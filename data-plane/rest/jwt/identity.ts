@@ -31,23 +31,23 @@ const MAX_CACHED_CHARACTERS = 2_000_000;
 const MAX_CACHED_TOKEN_CHARACTERS = 8_192;
 
 export class Authenticator {
-  private readonly config: RestConfig;
-  private readonly now: () => number;
-  private readonly verifier: TokenVerifier;
-  private readonly selectRole: RoleSelector;
-  private readonly anonymous: Identity | null;
-  private readonly known: LRUCache<string, KnownToken> | null;
+  readonly #config: RestConfig;
+  readonly #now: () => number;
+  readonly #verifier: TokenVerifier;
+  readonly #selectRole: RoleSelector;
+  readonly #anonymous: Identity | null;
+  readonly #known: LRUCache<string, KnownToken> | null;
 
   /** @param now Milliseconds since the epoch. */
   constructor(config: RestConfig, now: () => number) {
-    this.config = config;
-    this.now = now;
-    this.verifier = new TokenVerifier(config.jwtKeys);
-    this.selectRole = selectorOf(config.jwtRoleClaimKey);
+    this.#config = config;
+    this.#now = now;
+    this.#verifier = new TokenVerifier(config.jwtKeys);
+    this.#selectRole = selectorOf(config.jwtRoleClaimKey);
     const { anonRole } = config;
-    this.anonymous =
+    this.#anonymous =
       anonRole === null ? null : { role: anonRole, claims: JSON.stringify({ role: anonRole }), authenticated: false };
-    this.known =
+    this.#known =
       config.jwtCacheMaxEntries === 0
         ? null
         : new LRUCache({
@@ -64,37 +64,37 @@ export class Authenticator {
    */
   authenticate(authorization: string | undefined): Identity {
     const token = authorization === undefined ? null : bearerToken(authorization);
-    if (token === null) return this.anonymously();
+    if (token === null) return this.#anonymously();
     if (token === "") throw tokenError("PGRST301", "Empty JWT is sent in Authorization header");
-    const known = this.known?.get(token) ?? this.verify(token);
-    this.checkClaims(known.claims);
+    const known = this.#known?.get(token) ?? this.#verify(token);
+    this.#checkClaims(known.claims);
     if (known.identity instanceof RestError) throw known.identity;
     return known.identity;
   }
 
-  private anonymously(): Identity {
-    if (this.anonymous) return this.anonymous;
+  #anonymously(): Identity {
+    if (this.#anonymous) return this.#anonymous;
     throw restError("PGRST302", { headers: [["WWW-Authenticate", "Bearer"]] });
   }
 
-  private verify(token: string): KnownToken {
-    const { claims, payload } = this.verifier.verify(token);
-    const known = { claims, identity: this.identityOf(claims, payload) };
-    this.known?.set(token, known);
+  #verify(token: string): KnownToken {
+    const { claims, payload } = this.#verifier.verify(token);
+    const known = { claims, identity: this.#identityOf(claims, payload) };
+    this.#known?.set(token, known);
     return known;
   }
 
-  private identityOf(claims: Claims, payload: string): Identity | RestError {
-    const claimed = this.selectRole(claims);
-    const role = claimed ?? this.config.anonRole;
+  #identityOf(claims: Claims, payload: string): Identity | RestError {
+    const claimed = this.#selectRole(claims);
+    const role = claimed ?? this.#config.anonRole;
     if (role === null) return restError("PGRST302", { headers: [["WWW-Authenticate", "Bearer"]] });
-    if (claimed !== null && this.config.refusesRole(claimed)) return refusedRole(claimed);
+    if (claimed !== null && this.#config.refusesRole(claimed)) return refusedRole(claimed);
     const text = claims.role === undefined ? JSON.stringify({ ...claims, role }) : payload;
-    return { role, claims: text, authenticated: role !== this.config.anonRole };
+    return { role, claims: text, authenticated: role !== this.#config.anonRole };
   }
 
-  private checkClaims(claims: Claims): void {
-    const seconds = this.now() / 1000;
+  #checkClaims(claims: Claims): void {
+    const seconds = this.#now() / 1000;
     const expires = numberClaim(claims, "exp");
     if (expires !== null && seconds > expires + CLOCK_SKEW_SECONDS) throw tokenError("PGRST303", "JWT expired");
     const notBefore = numberClaim(claims, "nbf");
@@ -103,16 +103,16 @@ export class Authenticator {
     }
     const issued = numberClaim(claims, "iat");
     if (issued !== null && seconds < issued - CLOCK_SKEW_SECONDS) throw tokenError("PGRST303", "JWT issued at future");
-    this.checkAudience(claims.aud ?? null);
+    this.#checkAudience(claims.aud ?? null);
   }
 
-  private checkAudience(audience: unknown): void {
+  #checkAudience(audience: unknown): void {
     if (audience === null) return;
     const audiences: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
     if (!audiences.every((item) => typeof item === "string")) {
       throw tokenError("PGRST303", "The JWT 'aud' claim must be a string or an array of strings");
     }
-    const { jwtAudience } = this.config;
+    const { jwtAudience } = this.#config;
     if (jwtAudience === null || audiences.length === 0 || audiences.includes(jwtAudience)) return;
     throw tokenError("PGRST303", "JWT not in audience");
   }

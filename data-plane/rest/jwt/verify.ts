@@ -49,15 +49,15 @@ interface Key {
 }
 
 export class TokenVerifier {
-  private readonly keys: readonly Key[] | null;
-  private readonly strictKid: boolean;
-  private readonly revoked: ReadonlySet<string>;
+  readonly #keys: readonly Key[] | null;
+  readonly #strictKid: boolean;
+  readonly #revoked: ReadonlySet<string>;
 
   /** Keys that cannot be read are left out: a token signed with one of them then finds no suitable key. */
   constructor(keys: VerificationKeys) {
-    this.strictKid = keys?.strictKid ?? true;
-    this.revoked = keys?.revoked ?? new Set();
-    this.keys =
+    this.#strictKid = keys?.strictKid ?? true;
+    this.#revoked = keys?.revoked ?? new Set();
+    this.#keys =
       keys === null
         ? null
         : [
@@ -74,23 +74,23 @@ export class TokenVerifier {
 
   /** @throws {RestError} PGRST300, PGRST301, PGRST303 */
   verify(token: string): VerifiedToken {
-    if (this.keys === null) throw restError("PGRST300");
+    if (this.#keys === null) throw restError("PGRST300");
     const reading = readJwt(token);
     if (reading.kind === "fault") throw refusalOf(reading.fault, token);
     const { header, claims, payload, signature } = reading.token;
-    const algorithm = this.algorithmOf(header);
+    const algorithm = this.#algorithmOf(header);
     const signed = Buffer.from(reading.token.signed, "latin1");
     const name = header.alg as string;
-    if (!this.candidates(header, name, algorithm).some((key) => isSignedBy(key, algorithm, signed, signature))) {
+    if (!this.#candidates(header, name, algorithm).some((key) => isSignedBy(key, algorithm, signed, signature))) {
       throw tokenError("PGRST301", "No suitable key or wrong key type", "None of the keys was able to decode the JWT");
     }
-    if (this.revoked.size > 0 && this.revoked.has(hashJwt(token))) {
+    if (this.#revoked.size > 0 && this.#revoked.has(hashJwt(token))) {
       throw tokenError("PGRST301", "The token was revoked");
     }
     return { claims, payload };
   }
 
-  private algorithmOf(header: Claims): Algorithm {
+  #algorithmOf(header: Claims): Algorithm {
     const { alg } = header;
     const algorithm = typeof alg === "string" && Object.hasOwn(ALGORITHMS, alg) ? ALGORITHMS[alg] : undefined;
     if (algorithm) return algorithm;
@@ -98,12 +98,12 @@ export class TokenVerifier {
     throw tokenError("PGRST301", "Wrong or unsupported encoding algorithm", details);
   }
 
-  private candidates(header: Claims, name: string, algorithm: Algorithm): readonly Key[] {
+  #candidates(header: Claims, name: string, algorithm: Algorithm): readonly Key[] {
     const { kid } = header;
-    return (this.keys ?? []).filter((key) => {
+    return (this.#keys ?? []).filter((key) => {
       if (key.type !== KEY_TYPES[algorithm.kind]) return false;
       if (key.algorithm !== undefined && key.algorithm !== name) return false;
-      return kid === undefined || key.kid === kid || (!this.strictKid && key.kid === undefined);
+      return kid === undefined || key.kid === kid || (!this.#strictKid && key.kid === undefined);
     });
   }
 }

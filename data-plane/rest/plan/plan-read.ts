@@ -83,41 +83,41 @@ export function planWriteConditions(
 }
 
 class ReadPlanner {
-  private readonly options: ReadPlanOptions;
-  private readonly legacyNames = new Map<string, string>();
+  readonly #options: ReadPlanOptions;
+  readonly #legacyNames = new Map<string, string>();
 
   constructor(options: ReadPlanOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   plan(
     query: QueryParameters,
     root: { readonly relation: Relation | null; readonly name: string; readonly filters: boolean },
   ): ReadPlan {
-    if (!this.options.aggregatesEnabled && usesAggregates(query.select)) throw restError("PGRST123");
-    const draft = this.draft(root.relation, root.name, query.select);
+    if (!this.#options.aggregatesEnabled && usesAggregates(query.select)) throw restError("PGRST123");
+    const draft = this.#draft(root.relation, root.name, query.select);
     for (const { path, value } of query.filters) {
-      if (root.filters || path.length > 0) this.at(draft, path).filters.push(value);
+      if (root.filters || path.length > 0) this.#at(draft, path).filters.push(value);
     }
     for (const { path, value } of query.logic) {
-      if (root.filters || path.length > 0) this.at(draft, path).logic.push(value);
+      if (root.filters || path.length > 0) this.#at(draft, path).logic.push(value);
     }
-    for (const { path, value } of query.order) this.at(draft, path).order = value;
-    for (const { path, value } of query.pages) this.at(draft, path).page = value;
+    for (const { path, value } of query.order) this.#at(draft, path).order = value;
+    for (const { path, value } of query.pages) this.#at(draft, path).page = value;
     return {
-      root: this.node(draft, false),
-      legacyNames: [...this.legacyNames].map(([target, alias]) => ({ target, alias })),
+      root: this.#node(draft, false),
+      legacyNames: [...this.#legacyNames].map(([target, alias]) => ({ target, alias })),
     };
   }
 
   writeConditions(query: QueryParameters, relation: Relation): readonly PlannedCondition[] {
-    const draft = this.draft(relation, relation.name, []);
+    const draft = this.#draft(relation, relation.name, []);
     return [...query.filters, ...query.logic]
       .filter(({ path }) => path.length === 0)
-      .map(({ value }) => this.condition(draft, value, new Map()));
+      .map(({ value }) => this.#condition(draft, value, new Map()));
   }
 
-  private draft(relation: Relation | null, name: string, items: readonly SelectItem[]): Draft {
+  #draft(relation: Relation | null, name: string, items: readonly SelectItem[]): Draft {
     const embeds = new Map<SelectedEmbed, EmbedDraft>();
     const names = new Set<string>();
     for (const item of items) {
@@ -125,22 +125,22 @@ class ReadPlanner {
       const embedName = item.alias ?? item.target;
       if (names.has(embedName)) throw duplicateEmbed(name, embedName);
       names.add(embedName);
-      const relationship = findRelationship(this.options.cache, this.options.schema, relation, name, item);
+      const relationship = findRelationship(this.#options.cache, this.#options.schema, relation, name, item);
       const { target } = relationship;
-      embeds.set(item, { selected: item, relationship, draft: this.draft(target, target.name, item.items) });
+      embeds.set(item, { selected: item, relationship, draft: this.#draft(target, target.name, item.items) });
     }
     return { relation, name, items, embeds, filters: [], logic: [], order: [], page: NO_PAGE };
   }
 
   /** @throws {RestError} PGRST108 when the request has no such embed. */
-  private at(draft: Draft, path: EmbedPath): Draft {
+  #at(draft: Draft, path: EmbedPath): Draft {
     let current = draft;
-    for (const name of path) current = this.embedNamed(current, name).draft;
+    for (const name of path) current = this.#embedNamed(current, name).draft;
     return current;
   }
 
-  private embedNamed(draft: Draft, name: string): EmbedDraft {
-    const found = this.findEmbed(draft, name);
+  #embedNamed(draft: Draft, name: string): EmbedDraft {
+    const found = this.#findEmbed(draft, name);
     if (found) return found;
     const message = `'${name}' is not an embedded resource in this request`;
     const aliased = [...draft.embeds.values()].find(({ selected }) => selected.target === name)?.selected.alias;
@@ -158,35 +158,35 @@ class ReadPlanner {
   }
 
   /** An alias goes before the target's name; where both are allowed the latter is noted to be warned of. */
-  private findEmbed(draft: Draft, name: string): EmbedDraft | undefined {
+  #findEmbed(draft: Draft, name: string): EmbedDraft | undefined {
     const embeds = [...draft.embeds.values()];
     const exact = embeds.find(({ selected }) => (selected.alias ?? selected.target) === name);
-    if (exact || !this.options.urlUseLegacyTargetNames) return exact;
+    if (exact || !this.#options.urlUseLegacyTargetNames) return exact;
     const legacy = embeds.find(({ selected }) => selected.target === name);
-    if (legacy?.selected.alias) this.legacyNames.set(name, legacy.selected.alias);
+    if (legacy?.selected.alias) this.#legacyNames.set(name, legacy.selected.alias);
     return legacy;
   }
 
-  private node(draft: Draft, isSpread: boolean): ReadNode {
+  #node(draft: Draft, isSpread: boolean): ReadNode {
     const embeds = new Map<SelectedEmbed, PlannedEmbed>();
-    for (const [selected, embed] of draft.embeds) embeds.set(selected, this.embed(embed));
-    const items = draft.items.map((item) => this.item(draft, item, embeds));
-    const conditions = [...draft.filters, ...draft.logic].map((tree) => this.condition(draft, tree, embeds));
+    for (const [selected, embed] of draft.embeds) embeds.set(selected, this.#embed(embed));
+    const items = draft.items.map((item) => this.#item(draft, item, embeds));
+    const conditions = [...draft.filters, ...draft.logic].map((tree) => this.#condition(draft, tree, embeds));
     return {
       relation: draft.relation,
       items,
       embeds: [...embeds.values()],
       conditions,
-      order: draft.order.map((term) => this.orderTerm(draft, term, embeds)),
+      order: draft.order.map((term) => this.#orderTerm(draft, term, embeds)),
       page: draft.page,
-      maxRows: this.options.maxRows,
+      maxRows: this.#options.maxRows,
       grouped: !isSpread && hasAggregates(items),
     };
   }
 
-  private embed({ selected, relationship, draft }: EmbedDraft): PlannedEmbed {
+  #embed({ selected, relationship, draft }: EmbedDraft): PlannedEmbed {
     const toOne = isToOne(relationship);
-    const node = this.node(draft, selected.spread && toOne);
+    const node = this.#node(draft, selected.spread && toOne);
     if (selected.spread && !toOne && hasAggregates(node.items)) {
       throw restError("PGRST127", {
         details: "Aggregates are not implemented for one-to-many or many-to-many spreads.",
@@ -202,7 +202,7 @@ class ReadPlanner {
     };
   }
 
-  private item(draft: Draft, item: SelectItem, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedItem {
+  #item(draft: Draft, item: SelectItem, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedItem {
     if (item.kind === "embed") {
       const embed = embeds.get(item) as PlannedEmbed;
       return item.spread ? { kind: "spread", embed } : { kind: "embed", embed, key: embed.name };
@@ -210,7 +210,7 @@ class ReadPlanner {
     if (item.aggregate) {
       return {
         kind: "aggregate",
-        field: item.field === null ? null : this.field(draft, item.field),
+        field: item.field === null ? null : this.#field(draft, item.field),
         fieldCast: item.cast,
         function: item.aggregate.function,
         cast: item.aggregate.cast,
@@ -218,27 +218,27 @@ class ReadPlanner {
       };
     }
     const asked = item.field as Field;
-    if (asked.name === "*") return this.star(draft);
-    return this.fieldItem(draft, asked, item.alias ?? defaultKey(item), item.cast);
+    if (asked.name === "*") return this.#star(draft);
+    return this.#fieldItem(draft, asked, item.alias ?? defaultKey(item), item.cast);
   }
 
-  private star(draft: Draft): PlannedItem {
+  #star(draft: Draft): PlannedItem {
     const names = [...(draft.relation?.columns.keys() ?? [])];
-    const columns = names.map((name) => this.fieldItem(draft, { name, jsonPath: [] }, name, null));
+    const columns = names.map((name) => this.#fieldItem(draft, { name, jsonPath: [] }, name, null));
     return { kind: "star", columns, asRow: columns.every((column) => column.format === null) };
   }
 
-  private fieldItem(draft: Draft, asked: Field, key: string, cast: string | null): FieldItem {
-    const field = this.field(draft, asked);
+  #fieldItem(draft: Draft, asked: Field, key: string, cast: string | null): FieldItem {
+    const field = this.#field(draft, asked);
     const format = field.jsonPath.length === 0 ? (field.representation?.toJson ?? null) : null;
     return { kind: "field", field, key, cast, format };
   }
 
-  private field(draft: Draft, { name, jsonPath }: Field): PlannedField {
+  #field(draft: Draft, { name, jsonPath }: Field): PlannedField {
     const column = draft.relation?.columns.get(name) ?? null;
     const isJson = column?.baseType === "json" || column?.baseType === "jsonb";
     const representation: Representation | null =
-      column?.domain == null ? null : this.options.cache.findRepresentation(column.domain);
+      column?.domain == null ? null : this.#options.cache.findRepresentation(column.domain);
     return {
       name,
       jsonPath,
@@ -248,14 +248,14 @@ class ReadPlanner {
     };
   }
 
-  private condition(draft: Draft, tree: LogicTree, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedCondition {
+  #condition(draft: Draft, tree: LogicTree, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedCondition {
     if (tree.kind === "group") {
-      return { ...tree, members: tree.members.map((member) => this.condition(draft, member, embeds)) };
+      return { ...tree, members: tree.members.map((member) => this.#condition(draft, member, embeds)) };
     }
     const { field, operation, negated } = tree;
-    const embed = draft.relation?.columns.has(field.name) ? undefined : this.findEmbed(draft, field.name);
+    const embed = draft.relation?.columns.has(field.name) ? undefined : this.#findEmbed(draft, field.name);
     if (embed === undefined || field.jsonPath.length > 0) {
-      return { kind: "filter", field: this.field(draft, field), negated, operation };
+      return { kind: "filter", field: this.#field(draft, field), negated, operation };
     }
     if (operation.kind !== "is" || (operation.value !== "null" && operation.value !== "not_null")) {
       throw restError("PGRST120", {
@@ -270,10 +270,10 @@ class ReadPlanner {
     };
   }
 
-  private orderTerm(draft: Draft, term: OrderTerm, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedOrder {
+  #orderTerm(draft: Draft, term: OrderTerm, embeds: ReadonlyMap<SelectedEmbed, PlannedEmbed>): PlannedOrder {
     const { direction, nulls, relation } = term;
-    if (relation === null) return { direction, nulls, embed: null, field: this.field(draft, term.field) };
-    const found = this.embedNamed(draft, relation);
+    if (relation === null) return { direction, nulls, embed: null, field: this.#field(draft, term.field) };
+    const found = this.#embedNamed(draft, relation);
     const embed = embeds.get(found.selected) as PlannedEmbed;
     if (!embed.toOne) {
       throw restError("PGRST118", {
@@ -281,7 +281,7 @@ class ReadPlanner {
         details: `'${draft.name}' and '${relation}' do not form a many-to-one or one-to-one relationship`,
       });
     }
-    return { direction, nulls, embed, field: this.field(found.draft, term.field) };
+    return { direction, nulls, embed, field: this.#field(found.draft, term.field) };
   }
 }
 

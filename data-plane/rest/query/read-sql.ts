@@ -68,76 +68,68 @@ interface JoinedEmbed {
 }
 
 export class ReadSql {
-  private readonly writer: SqlWriter;
-  private readonly options: ReadSqlOptions;
+  readonly #writer: SqlWriter;
+  readonly #options: ReadSqlOptions;
 
   constructor(writer: SqlWriter, options: ReadSqlOptions) {
-    this.writer = writer;
-    this.options = options;
+    this.#writer = writer;
+    this.#options = options;
   }
 
   /** The rows asked for. */
   select(root: ReadNode, source: RowSource): string {
     const page =
-      limitClause(this.options.limit) +
-      (this.options.hasOffset ? ` OFFSET ${this.writer.parameter({ kind: "pageOffset" })}` : "");
-    const { list, rest } = this.clauses(root, source);
+      limitClause(this.#options.limit) +
+      (this.#options.hasOffset ? ` OFFSET ${this.#writer.parameter({ kind: "pageOffset" })}` : "");
+    const { list, rest } = this.#clauses(root, source);
     return `SELECT ${list.map(namedOutput).join(", ") || "1"} ${rest}${page}`;
   }
 
   /** As many rows as there are without a page: for counting. */
   selectForCount(root: ReadNode, source: RowSource): string {
     if (root.grouped) {
-      const { list, rest } = this.clauses({ ...root, order: [] }, source);
+      const { list, rest } = this.#clauses({ ...root, order: [] }, source);
       return `SELECT ${list.map(namedOutput).join(", ")} ${rest}`;
     }
-    return `SELECT 1 FROM ${source.from}${this.where(root, source, this.existence(root, source))}`;
+    return `SELECT 1 FROM ${source.from}${this.#where(root, source, this.#existence(root, source))}`;
   }
 
   /** Whether some row of each embed that must have one (or must not) is there. */
-  private existence(node: ReadNode, source: RowSource): ReadonlyMap<PlannedEmbed, JoinedEmbed> {
+  #existence(node: ReadNode, source: RowSource): ReadonlyMap<PlannedEmbed, JoinedEmbed> {
     const conditions = new Map<PlannedEmbed, JoinedEmbed>();
     for (const embed of node.embeds) {
       if (!embed.inner && !isTested(node.conditions, embed)) continue;
-      const child = this.embedSource(embed, source);
-      const nested = this.existence(embed.node, child);
-      const where = this.where(embed.node, child, nested);
-      const found = `EXISTS (SELECT 1 FROM ${child.from}${where}${this.embedPage(embed)})`;
+      const child = this.#embedSource(embed, source);
+      const nested = this.#existence(embed.node, child);
+      const where = this.#where(embed.node, child, nested);
+      const found = `EXISTS (SELECT 1 FROM ${child.from}${where}${this.#embedPage(embed)})`;
       conditions.set(embed, { join: "", value: null, spread: [], found, orderColumns: new Map() });
     }
     return conditions;
   }
 
-  private where(node: ReadNode, source: RowSource, embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>): string {
+  #where(node: ReadNode, source: RowSource, embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>): string {
     const inner = node.embeds.filter((embed) => embed.inner).map((embed) => embeds.get(embed)?.found ?? "TRUE");
-    const conditions = [...source.joins, ...this.conditions(node, source, embeds), ...inner];
+    const conditions = [...source.joins, ...this.#conditions(node, source, embeds), ...inner];
     return conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   }
 
-  private conditions(
-    node: ReadNode,
-    source: RowSource,
-    embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>,
-  ): readonly string[] {
-    return node.conditions.map((condition) => this.condition(condition, source, embeds));
+  #conditions(node: ReadNode, source: RowSource, embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>): readonly string[] {
+    return node.conditions.map((condition) => this.#condition(condition, source, embeds));
   }
 
-  private condition(
-    condition: PlannedCondition,
-    source: RowSource,
-    embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>,
-  ): string {
+  #condition(condition: PlannedCondition, source: RowSource, embeds: ReadonlyMap<PlannedEmbed, JoinedEmbed>): string {
     switch (condition.kind) {
       case "filter": {
         const { field, negated, operation } = condition;
-        return filterCondition(this.writer, columnReference(source.alias, field.name), field, negated, operation);
+        return filterCondition(this.#writer, columnReference(source.alias, field.name), field, negated, operation);
       }
       case "embedNull": {
         const found = embeds.get(condition.embed)?.found ?? "FALSE";
         return condition.negated ? found : `NOT (${found})`;
       }
       case "group": {
-        const members = condition.members.map((member) => this.condition(member, source, embeds));
+        const members = condition.members.map((member) => this.#condition(member, source, embeds));
         const text = `(${members.join(condition.operator === "and" ? " AND " : " OR ")})`;
         return condition.negated ? `NOT ${text}` : text;
       }
@@ -145,20 +137,20 @@ export class ReadSql {
   }
 
   /** The select list, and everything from FROM on but the page. */
-  private clauses(
+  #clauses(
     node: ReadNode,
     source: RowSource,
-    asJsonb = this.options.nestedAsJsonb,
+    asJsonb = this.#options.nestedAsJsonb,
   ): { readonly list: readonly Output[]; readonly rest: string } {
     const joined = new Map<PlannedEmbed, JoinedEmbed>();
     for (const embed of node.embeds) {
       if (!matters(node, embed)) continue; // before its SQL is made, which would take parameters
       const orderFields = node.order.filter((term) => term.embed === embed).map((term) => term.field);
-      joined.set(embed, this.embed(embed, source, orderFields, asJsonb || node.grouped));
+      joined.set(embed, this.#embed(embed, source, orderFields, asJsonb || node.grouped));
     }
-    const list = this.outputs(node, source, joined);
+    const list = this.#outputs(node, source, joined);
     const joins = [...joined.values()].map(({ join }) => ` ${join}`).join("");
-    const conditions = [...source.joins, ...this.conditions(node, source, joined)];
+    const conditions = [...source.joins, ...this.#conditions(node, source, joined)];
     const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
     const groupBy = node.grouped ? groupByClause(list) : "";
     const order = node.order.map((term) => {
@@ -169,15 +161,11 @@ export class ReadSql {
     return { list, rest: `FROM ${source.from}${joins}${where}${groupBy}${orderBy}` };
   }
 
-  private outputs(
-    node: ReadNode,
-    source: RowSource,
-    joined: ReadonlyMap<PlannedEmbed, JoinedEmbed>,
-  ): readonly Output[] {
-    return node.items.flatMap((item) => this.outputsOf(item, node, source, joined));
+  #outputs(node: ReadNode, source: RowSource, joined: ReadonlyMap<PlannedEmbed, JoinedEmbed>): readonly Output[] {
+    return node.items.flatMap((item) => this.#outputsOf(item, node, source, joined));
   }
 
-  private outputsOf(
+  #outputsOf(
     item: PlannedItem,
     node: ReadNode,
     source: RowSource,
@@ -185,7 +173,7 @@ export class ReadSql {
   ): readonly Output[] {
     switch (item.kind) {
       case "star":
-        return item.asRow && !node.grouped && !this.options.expandStars
+        return item.asRow && !node.grouped && !this.#options.expandStars
           ? [plainOutput("*", `${source.alias}.*`)]
           : item.columns.map((column) => fieldOutput(source, column));
       case "field":
@@ -203,33 +191,28 @@ export class ReadSql {
     }
   }
 
-  private embed(
-    embed: PlannedEmbed,
-    parent: RowSource,
-    orderFields: readonly PlannedField[],
-    asJsonb: boolean,
-  ): JoinedEmbed {
-    const child = this.embedSource(embed, parent);
+  #embed(embed: PlannedEmbed, parent: RowSource, orderFields: readonly PlannedField[], asJsonb: boolean): JoinedEmbed {
+    const child = this.#embedSource(embed, parent);
     const node = embed.spread || orderFields.length > 0 ? withoutStar(embed.node) : embed.node;
     // What a spread nests becomes the parent's own, and so part of what the parent may be grouped by.
-    const { list, rest } = this.clauses(node, child, embed.spread ? asJsonb : this.options.nestedAsJsonb);
-    const body = `${rest}${this.embedPage(embed)}`;
-    const alias = quoteIdentifier(this.writer.freshAlias(`${bareName(parent)}_${embed.name}`));
+    const { list, rest } = this.#clauses(node, child, embed.spread ? asJsonb : this.#options.nestedAsJsonb);
+    const body = `${rest}${this.#embedPage(embed)}`;
+    const alias = quoteIdentifier(this.#writer.freshAlias(`${bareName(parent)}_${embed.name}`));
     const parts = { embed, child, list, body, alias, asJsonb };
     if (embed.spread) return embed.toOne ? spreadOne(parts, orderFields) : spreadMany(parts);
     return embed.toOne ? embedOne(parts, orderFields) : embedMany(parts);
   }
 
-  private embedPage(embed: PlannedEmbed): string {
+  #embedPage(embed: PlannedEmbed): string {
     const { page, maxRows } = embed.node;
     const limit = limitClause(smallerLimit(page.limit, maxRows));
     const { offset } = page;
-    return `${limit}${offset === null ? "" : ` OFFSET ${this.writer.parameter({ kind: "offset", source: offset })}`}`;
+    return `${limit}${offset === null ? "" : ` OFFSET ${this.#writer.parameter({ kind: "offset", source: offset })}`}`;
   }
 
-  private embedSource(embed: PlannedEmbed, parent: RowSource): RowSource {
+  #embedSource(embed: PlannedEmbed, parent: RowSource): RowSource {
     const { relationship } = embed;
-    const alias = quoteIdentifier(this.writer.freshAlias(relationship.target.name));
+    const alias = quoteIdentifier(this.#writer.freshAlias(relationship.target.name));
     const target = `${quoteQualified(relationship.target)} AS ${alias}`;
     const equal = (leftAlias: string, left: string, rightAlias: string, right: string) =>
       `${columnReference(leftAlias, left)} = ${columnReference(rightAlias, right)}`;
@@ -239,7 +222,7 @@ export class ReadSql {
         return { from: target, alias, row: alias, joins };
       }
       case "junction": {
-        const junction = quoteIdentifier(this.writer.freshAlias(relationship.junction.name));
+        const junction = quoteIdentifier(this.#writer.freshAlias(relationship.junction.name));
         const on = relationship.toTarget.columns
           .map(([own, other]) => equal(junction, own, alias, other))
           .join(" AND ");

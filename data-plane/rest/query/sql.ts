@@ -72,7 +72,7 @@ export type Binding =
 
 export class SqlWriter {
   readonly bindings: Binding[] = [];
-  private aliases = 0;
+  #aliases = 0;
 
   /** The next parameter, `$n`. */
   parameter(binding: Binding): string {
@@ -85,7 +85,7 @@ export class SqlWriter {
 
   /** An alias nothing else in the statement has. */
   freshAlias(base: string): string {
-    this.aliases += 1;
-    return aliasOf(base, this.aliases);
+    this.#aliases += 1;
+    return aliasOf(base, this.#aliases);
   }
 }

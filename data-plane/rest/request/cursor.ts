@@ -20,8 +20,8 @@ export class ParseFailure extends Error {}
 export class Cursor {
   readonly text: string;
   position = 0;
-  private furthest = 0;
-  private expected: string[] = [];
+  #furthest = 0;
+  #expected: string[] = [];
 
   constructor(text: string) {
     this.text = text;
@@ -33,10 +33,10 @@ export class Cursor {
 
   /** The character here, whole; nothing at the end. */
   peek(): string {
-    return this.characterAt(this.position) ?? "";
+    return this.#characterAt(this.position) ?? "";
   }
 
-  private characterAt(position: number): string | undefined {
+  #characterAt(position: number): string | undefined {
     const code = this.text.codePointAt(position);
     return code === undefined ? undefined : String.fromCodePoint(code);
   }
@@ -63,10 +63,10 @@ export class Cursor {
 
   /** Notes what could have stood at the current position. */
   expecting(...labels: readonly string[]): void {
-    if (this.position < this.furthest) return;
-    if (this.position > this.furthest) this.expected = [];
-    this.furthest = this.position;
-    for (const label of labels) if (!this.expected.includes(label)) this.expected.push(label);
+    if (this.position < this.#furthest) return;
+    if (this.position > this.#furthest) this.#expected = [];
+    this.#furthest = this.position;
+    for (const label of labels) if (!this.#expected.includes(label)) this.#expected.push(label);
   }
 
   /** Gives up here. */
@@ -77,15 +77,15 @@ export class Cursor {
 
   /** One-based column of the furthest point reached, in characters. */
   get failureColumn(): number {
-    return [...this.text.slice(0, this.furthest)].length + 1;
+    return [...this.text.slice(0, this.#furthest)].length + 1;
   }
 
   /** At the end of a rule that must use up the text, the original quotes what is left over differently. */
   describeFailure(leftOver: boolean): string {
-    const character = this.characterAt(this.furthest);
+    const character = this.#characterAt(this.#furthest);
     const quote = leftOver ? "'" : '"';
     const unexpected = character === undefined ? "end of input" : quote + escapeCharacter(character, quote) + quote;
-    const labels = this.expected;
+    const labels = this.#expected;
     const expecting =
       labels.length < 2 ? labels.join("") : `${labels.slice(0, -1).join(", ")} or ${labels[labels.length - 1]}`;
     return `unexpected ${unexpected}${expecting === "" ? "" : ` expecting ${expecting}`}`;

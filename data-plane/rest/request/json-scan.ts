@@ -53,150 +53,150 @@ interface KeySpan {
 }
 
 class JsonScanner {
-  private readonly bytes: Buffer;
-  private position = 0;
+  readonly #bytes: Buffer;
+  #position = 0;
 
   constructor(bytes: Buffer) {
-    this.bytes = bytes;
+    this.#bytes = bytes;
   }
 
   outline(): JsonOutline {
-    this.skipBlanks();
-    const outline = this.topLevel();
-    this.skipBlanks();
-    if (this.position !== this.bytes.length) throw new InvalidJson();
+    this.#skipBlanks();
+    const outline = this.#topLevel();
+    this.#skipBlanks();
+    if (this.#position !== this.#bytes.length) throw new InvalidJson();
     return outline;
   }
 
-  private topLevel(): JsonOutline {
-    switch (this.bytes[this.position]) {
+  #topLevel(): JsonOutline {
+    switch (this.#bytes[this.#position]) {
       case OPEN_BRACE: {
         const spans: KeySpan[] = [];
-        this.object(0, (span) => spans.push(span));
-        return { kind: "object", keys: this.distinctKeys(spans) };
+        this.#object(0, (span) => spans.push(span));
+        return { kind: "object", keys: this.#distinctKeys(spans) };
       }
       case OPEN_BRACKET:
-        return this.topLevelArray();
+        return this.#topLevelArray();
       default:
-        this.value(0);
+        this.#value(0);
         return { kind: "scalar" };
     }
   }
 
-  private topLevelArray(): JsonOutline {
+  #topLevelArray(): JsonOutline {
     const first: KeySpan[] = [];
     // Made once: a body may have as many elements that differ from the first as it has bytes for.
     let expected: ReadonlySet<string> | null = null;
     let length = 0;
     let uniform = true;
-    this.array(() => {
+    this.#array(() => {
       length += 1;
-      if (!uniform || this.bytes[this.position] !== OPEN_BRACE) {
+      if (!uniform || this.#bytes[this.#position] !== OPEN_BRACE) {
         uniform = false;
-        this.value(1);
+        this.#value(1);
       } else if (length === 1) {
-        this.object(1, (span) => first.push(span));
-      } else if (!this.hasKeysInOrder(first)) {
-        expected ??= new Set(this.distinctKeys(first));
-        uniform = this.lastObjectHasKeys(expected);
+        this.#object(1, (span) => first.push(span));
+      } else if (!this.#hasKeysInOrder(first)) {
+        expected ??= new Set(this.#distinctKeys(first));
+        uniform = this.#lastObjectHasKeys(expected);
       }
     });
-    return { kind: "array", length, keys: this.distinctKeys(first), uniform };
+    return { kind: "array", length, keys: this.#distinctKeys(first), uniform };
   }
 
-  private lastObject: readonly KeySpan[] = [];
+  #lastObject: readonly KeySpan[] = [];
 
   /** Reads an object; true when its keys are byte for byte those of `first`, as nearly always. */
-  private hasKeysInOrder(first: readonly KeySpan[]): boolean {
+  #hasKeysInOrder(first: readonly KeySpan[]): boolean {
     const spans: KeySpan[] = [];
     let sameOrder = true;
-    this.object(1, (span) => {
+    this.#object(1, (span) => {
       const expected = first[spans.length];
       spans.push(span);
-      sameOrder &&= expected !== undefined && this.sameBytes(span, expected);
+      sameOrder &&= expected !== undefined && this.#sameBytes(span, expected);
     });
-    this.lastObject = spans;
+    this.#lastObject = spans;
     return sameOrder && spans.length === first.length;
   }
 
   /** Of the object that was read last: the same keys in another order, or written with other escapes. */
-  private lastObjectHasKeys(expected: ReadonlySet<string>): boolean {
-    const keys = new Set(this.distinctKeys(this.lastObject));
+  #lastObjectHasKeys(expected: ReadonlySet<string>): boolean {
+    const keys = new Set(this.#distinctKeys(this.#lastObject));
     return keys.size === expected.size && [...keys].every((key) => expected.has(key));
   }
 
-  private sameBytes(left: KeySpan, right: KeySpan): boolean {
+  #sameBytes(left: KeySpan, right: KeySpan): boolean {
     const length = left.end - left.start;
     if (length !== right.end - right.start) return false;
     for (let index = 0; index < length; index += 1) {
-      if (this.bytes[left.start + index] !== this.bytes[right.start + index]) return false;
+      if (this.#bytes[left.start + index] !== this.#bytes[right.start + index]) return false;
     }
     return true;
   }
 
-  private distinctKeys(spans: readonly KeySpan[]): readonly string[] {
-    return [...new Set(spans.map(({ start, end }) => JSON.parse(`"${this.bytes.toString("utf8", start, end)}"`)))];
+  #distinctKeys(spans: readonly KeySpan[]): readonly string[] {
+    return [...new Set(spans.map(({ start, end }) => JSON.parse(`"${this.#bytes.toString("utf8", start, end)}"`)))];
   }
 
-  private value(depth: number): void {
-    const byte = this.bytes[this.position];
-    if (byte === QUOTE) this.string();
-    else if (byte === OPEN_BRACE) this.object(depth, ignore);
-    else if (byte === OPEN_BRACKET) this.array(() => this.value(depth + 1), depth);
-    else if (byte === 0x74) this.literal("true");
-    else if (byte === 0x66) this.literal("false");
-    else if (byte === 0x6e) this.literal("null");
-    else this.number();
+  #value(depth: number): void {
+    const byte = this.#bytes[this.#position];
+    if (byte === QUOTE) this.#string();
+    else if (byte === OPEN_BRACE) this.#object(depth, ignore);
+    else if (byte === OPEN_BRACKET) this.#array(() => this.#value(depth + 1), depth);
+    else if (byte === 0x74) this.#literal("true");
+    else if (byte === 0x66) this.#literal("false");
+    else if (byte === 0x6e) this.#literal("null");
+    else this.#number();
   }
 
-  private object(depth: number, onKey: (span: KeySpan) => void): void {
+  #object(depth: number, onKey: (span: KeySpan) => void): void {
     if (depth > MAX_DEPTH) throw new InvalidJson();
-    this.position += 1;
-    this.skipBlanks();
-    if (this.takes(CLOSE_BRACE)) return;
+    this.#position += 1;
+    this.#skipBlanks();
+    if (this.#takes(CLOSE_BRACE)) return;
     do {
-      this.skipBlanks();
-      const start = this.position + 1;
-      this.string();
-      onKey({ start, end: this.position - 1 });
-      this.skipBlanks();
-      if (!this.takes(COLON)) throw new InvalidJson();
-      this.skipBlanks();
-      this.value(depth + 1);
-      this.skipBlanks();
-    } while (this.takes(COMMA));
-    if (!this.takes(CLOSE_BRACE)) throw new InvalidJson();
+      this.#skipBlanks();
+      const start = this.#position + 1;
+      this.#string();
+      onKey({ start, end: this.#position - 1 });
+      this.#skipBlanks();
+      if (!this.#takes(COLON)) throw new InvalidJson();
+      this.#skipBlanks();
+      this.#value(depth + 1);
+      this.#skipBlanks();
+    } while (this.#takes(COMMA));
+    if (!this.#takes(CLOSE_BRACE)) throw new InvalidJson();
   }
 
-  private array(onElement: () => void, depth = 0): void {
+  #array(onElement: () => void, depth = 0): void {
     if (depth > MAX_DEPTH) throw new InvalidJson();
-    this.position += 1;
-    this.skipBlanks();
-    if (this.takes(CLOSE_BRACKET)) return;
+    this.#position += 1;
+    this.#skipBlanks();
+    if (this.#takes(CLOSE_BRACKET)) return;
     do {
-      this.skipBlanks();
+      this.#skipBlanks();
       onElement();
-      this.skipBlanks();
-    } while (this.takes(COMMA));
-    if (!this.takes(CLOSE_BRACKET)) throw new InvalidJson();
+      this.#skipBlanks();
+    } while (this.#takes(COMMA));
+    if (!this.#takes(CLOSE_BRACKET)) throw new InvalidJson();
   }
 
-  private string(): void {
-    const { bytes } = this;
-    if (bytes[this.position] !== QUOTE) throw new InvalidJson();
-    let position = this.position + 1;
+  #string(): void {
+    const bytes = this.#bytes;
+    if (bytes[this.#position] !== QUOTE) throw new InvalidJson();
+    let position = this.#position + 1;
     for (;;) {
       const byte = bytes[position];
       if (byte === undefined || byte < 0x20) throw new InvalidJson();
       position += 1;
       if (byte === QUOTE) break;
-      if (byte === BACKSLASH) position = this.escape(position);
+      if (byte === BACKSLASH) position = this.#escape(position);
     }
-    this.position = position;
+    this.#position = position;
   }
 
-  private escape(position: number): number {
-    switch (this.bytes[position]) {
+  #escape(position: number): number {
+    switch (this.#bytes[position]) {
       case QUOTE:
       case BACKSLASH:
       case 0x2f: // /
@@ -208,7 +208,7 @@ class JsonScanner {
         return position + 1;
       case 0x75: // u
         for (let index = 1; index <= 4; index += 1) {
-          if (!isHexDigit(this.bytes[position + index])) throw new InvalidJson();
+          if (!isHexDigit(this.#bytes[position + index])) throw new InvalidJson();
         }
         return position + 5;
       default:
@@ -216,45 +216,45 @@ class JsonScanner {
     }
   }
 
-  private number(): void {
-    const { bytes } = this;
-    if (bytes[this.position] === 0x2d) this.position += 1;
-    if (bytes[this.position] === 0x30) this.position += 1;
-    else this.digits();
-    if (bytes[this.position] === 0x2e) {
-      this.position += 1;
-      this.digits();
+  #number(): void {
+    const bytes = this.#bytes;
+    if (bytes[this.#position] === 0x2d) this.#position += 1;
+    if (bytes[this.#position] === 0x30) this.#position += 1;
+    else this.#digits();
+    if (bytes[this.#position] === 0x2e) {
+      this.#position += 1;
+      this.#digits();
     }
-    const exponent = bytes[this.position];
+    const exponent = bytes[this.#position];
     if (exponent === 0x65 || exponent === 0x45) {
-      this.position += 1;
-      const sign = bytes[this.position];
-      if (sign === 0x2b || sign === 0x2d) this.position += 1;
-      this.digits();
+      this.#position += 1;
+      const sign = bytes[this.#position];
+      if (sign === 0x2b || sign === 0x2d) this.#position += 1;
+      this.#digits();
     }
   }
 
-  private digits(): void {
-    const start = this.position;
-    while (isDigit(this.bytes[this.position])) this.position += 1;
-    if (this.position === start) throw new InvalidJson();
+  #digits(): void {
+    const start = this.#position;
+    while (isDigit(this.#bytes[this.#position])) this.#position += 1;
+    if (this.#position === start) throw new InvalidJson();
   }
 
-  private literal(word: string): void {
+  #literal(word: string): void {
     for (let index = 0; index < word.length; index += 1) {
-      if (this.bytes[this.position + index] !== word.charCodeAt(index)) throw new InvalidJson();
+      if (this.#bytes[this.#position + index] !== word.charCodeAt(index)) throw new InvalidJson();
     }
-    this.position += word.length;
+    this.#position += word.length;
   }
 
-  private takes(byte: number): boolean {
-    if (this.bytes[this.position] !== byte) return false;
-    this.position += 1;
+  #takes(byte: number): boolean {
+    if (this.#bytes[this.#position] !== byte) return false;
+    this.#position += 1;
     return true;
   }
 
-  private skipBlanks(): void {
-    while (isBlank(this.bytes[this.position])) this.position += 1;
+  #skipBlanks(): void {
+    while (isBlank(this.#bytes[this.#position])) this.#position += 1;
   }
 }
 

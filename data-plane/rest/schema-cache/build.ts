@@ -125,12 +125,12 @@ class BuiltSchemaCache implements SchemaCache {
   readonly geoJsonFunction: QualifiedName | null;
   readonly serverVersion: number;
   readonly approximateBytes: number;
-  private readonly index: RelationshipIndex;
-  private readonly relations = new Map<string, Map<string, Relation>>();
-  private readonly routines = new Map<string, Map<string, Routine[]>>();
-  private readonly representations = new Map<string, Representation>();
-  private readonly roleSettings: ReadonlyMap<string, RoleSettings>;
-  private readonly schemaComments: ReadonlyMap<string, string>;
+  readonly #index: RelationshipIndex;
+  readonly #relations = new Map<string, Map<string, Relation>>();
+  readonly #routines = new Map<string, Map<string, Routine[]>>();
+  readonly #representations = new Map<string, Representation>();
+  readonly #roleSettings: ReadonlyMap<string, RoleSettings>;
+  readonly #schemaComments: ReadonlyMap<string, string>;
 
   constructor(
     rows: CatalogueRows,
@@ -138,11 +138,11 @@ class BuiltSchemaCache implements SchemaCache {
     routines: readonly Routine[],
     index: RelationshipIndex,
   ) {
-    this.index = index;
+    this.#index = index;
     this.serverVersion = rows.serverVersion;
-    for (const relation of relations) innerMap(this.relations, relation.schema).set(relation.name, relation);
+    for (const relation of relations) innerMap(this.#relations, relation.schema).set(relation.name, relation);
     for (const routine of routines) {
-      const named = innerMap(this.routines, routine.schema);
+      const named = innerMap(this.#routines, routine.schema);
       const overloads = named.get(routine.name);
       if (overloads) overloads.push(routine);
       else named.set(routine.name, [routine]);
@@ -157,11 +157,11 @@ class BuiltSchemaCache implements SchemaCache {
           : { schema: row.relation_schema, name: row.relation },
     }));
     for (const row of rows.representations) {
-      const before = this.representations.get(row.domain) ?? { toJson: null, fromJson: null, fromText: null };
-      this.representations.set(row.domain, { ...before, [row.direction]: { schema: row.schema, name: row.name } });
+      const before = this.#representations.get(row.domain) ?? { toJson: null, fromJson: null, fromText: null };
+      this.#representations.set(row.domain, { ...before, [row.direction]: { schema: row.schema, name: row.name } });
     }
-    this.roleSettings = roleSettingsOf(rows);
-    this.schemaComments = new Map(rows.schemaComments.map(({ schema, comment }) => [schema, comment]));
+    this.#roleSettings = roleSettingsOf(rows);
+    this.#schemaComments = new Map(rows.schemaComments.map(({ schema, comment }) => [schema, comment]));
     // Measured with heap snapshots of caches of 50 to 2,000 relations; what relationships add on use is not much.
     this.approximateBytes =
       50_000 +
@@ -172,52 +172,52 @@ class BuiltSchemaCache implements SchemaCache {
   }
 
   findRelation(schema: string, name: string): Relation | null {
-    return this.relations.get(schema)?.get(name) ?? null;
+    return this.#relations.get(schema)?.get(name) ?? null;
   }
 
   relationsOf(schema: string): readonly Relation[] {
-    return [...(this.relations.get(schema)?.values() ?? [])];
+    return [...(this.#relations.get(schema)?.values() ?? [])];
   }
 
   findRoutines(schema: string, name: string): readonly Routine[] {
-    return this.routines.get(schema)?.get(name) ?? [];
+    return this.#routines.get(schema)?.get(name) ?? [];
   }
 
   routineNamesOf(schema: string): readonly string[] {
-    return [...(this.routines.get(schema)?.keys() ?? [])];
+    return [...(this.#routines.get(schema)?.keys() ?? [])];
   }
 
   relationshipsOf(relation: Relation, schema: string): readonly Relationship[] {
-    return this.index.of(relation, schema);
+    return this.#index.of(relation, schema);
   }
 
   isRelated(relation: Relation): boolean {
-    return this.index.isRelated(relation);
+    return this.#index.isRelated(relation);
   }
 
   findRepresentation(domain: string): Representation | null {
-    return this.representations.get(domain) ?? null;
+    return this.#representations.get(domain) ?? null;
   }
 
   findRoleSettings(role: string): RoleSettings | null {
-    return this.roleSettings.get(role) ?? null;
+    return this.#roleSettings.get(role) ?? null;
   }
 
   outline() {
-    const schemas = new Set([...this.relations.keys(), ...this.routines.keys()]);
+    const schemas = new Set([...this.#relations.keys(), ...this.#routines.keys()]);
     return Object.fromEntries(
       [...schemas].map((schema) => [
         schema,
         {
-          relations: [...(this.relations.get(schema)?.keys() ?? [])],
-          routines: [...(this.routines.get(schema)?.keys() ?? [])],
+          relations: [...(this.#relations.get(schema)?.keys() ?? [])],
+          routines: [...(this.#routines.get(schema)?.keys() ?? [])],
         },
       ]),
     );
   }
 
   schemaComment(schema: string): string | null {
-    return this.schemaComments.get(schema) ?? null;
+    return this.#schemaComments.get(schema) ?? null;
   }
 }
 
@@ -225,12 +225,12 @@ const MAX_VIEW_DEPTH = 64;
 
 /** Follows the columns of views down to tables, through as many views as there are in between. */
 class ViewTracer {
-  private readonly views: ReadonlyMap<number, ReadonlyMap<number, ViewColumn>>;
-  private readonly baseColumns: ReadonlyMap<number, ReadonlyMap<number, BaseColumnRow>>;
+  readonly #views: ReadonlyMap<number, ReadonlyMap<number, ViewColumn>>;
+  readonly #baseColumns: ReadonlyMap<number, ReadonlyMap<number, BaseColumnRow>>;
 
   constructor(views: ReadonlyMap<number, readonly ViewColumn[]>, baseColumns: readonly BaseColumnRow[]) {
-    this.views = new Map([...views].map(([view, columns]) => [view, new Map(columns.map((c) => [c.number, c]))]));
-    this.baseColumns = new Map(
+    this.#views = new Map([...views].map(([view, columns]) => [view, new Map(columns.map((c) => [c.number, c]))]));
+    this.#baseColumns = new Map(
       [...Map.groupBy(baseColumns, (row) => row.relation)].map(([relation, columns]) => [
         relation,
         new Map(columns.map((column) => [column.number, column])),
@@ -240,9 +240,9 @@ class ViewTracer {
 
   exposuresOf(view: number): readonly Exposure[] {
     const byTable = new Map<number, Map<string, string[]>>();
-    for (const number of this.views.get(view)?.keys() ?? []) {
-      const origin = this.originOf(view, number);
-      const ownName = this.baseColumns.get(view)?.get(number)?.name;
+    for (const number of this.#views.get(view)?.keys() ?? []) {
+      const origin = this.#originOf(view, number);
+      const ownName = this.#baseColumns.get(view)?.get(number)?.name;
       if (!origin || ownName === undefined) continue;
       const columns = byTable.get(origin.relation) ?? new Map<string, string[]>();
       byTable.set(origin.relation, columns);
@@ -253,29 +253,29 @@ class ViewTracer {
 
   /** The default a view's column has of its own, or that of the nearest column behind it. */
   defaultOf(view: number, number: number): string | null {
-    for (const [relation, column] of this.stepsFrom(view, number)) {
-      const found = this.baseColumns.get(relation)?.get(column)?.default_expression;
+    for (const [relation, column] of this.#stepsFrom(view, number)) {
+      const found = this.#baseColumns.get(relation)?.get(column)?.default_expression;
       if (found) return found;
     }
     return null;
   }
 
   /** The table column at the end; null when the view computes the column. */
-  private originOf(view: number, number: number): BaseColumnRow | null {
+  #originOf(view: number, number: number): BaseColumnRow | null {
     let end: BaseColumnRow | null = null;
-    for (const [relation, column] of this.stepsFrom(view, number)) {
-      end = this.views.has(relation) ? null : (this.baseColumns.get(relation)?.get(column) ?? null);
+    for (const [relation, column] of this.#stepsFrom(view, number)) {
+      end = this.#views.has(relation) ? null : (this.#baseColumns.get(relation)?.get(column) ?? null);
     }
     return end;
   }
 
   /** The column itself, the one it shows, and so on. `create or replace view` allows circles, so steps are counted. */
-  private *stepsFrom(view: number, number: number): Generator<readonly [relation: number, column: number]> {
+  *#stepsFrom(view: number, number: number): Generator<readonly [relation: number, column: number]> {
     let relation = view;
     let column = number;
     for (let step = 0; step < MAX_VIEW_DEPTH; step += 1) {
       yield [relation, column];
-      const next = this.views.get(relation)?.get(column);
+      const next = this.#views.get(relation)?.get(column);
       if (!next) return;
       relation = next.originRelation;
       column = next.originColumn;

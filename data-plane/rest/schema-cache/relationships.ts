@@ -30,62 +30,62 @@ export interface RelationshipSources {
 type ForeignKeyRelationship = Extract<Relationship, { kind: "foreignKey" }>;
 
 export class RelationshipIndex {
-  private readonly sources: RelationshipSources;
-  private readonly byOid: ReadonlyMap<number, Relation>;
-  private readonly exposersOf = new Map<number, { readonly relation: Relation; readonly exposure: Exposure }[]>();
-  private readonly keysFrom = new Map<number, ForeignKeyRow[]>();
-  private readonly keysTo = new Map<number, ForeignKeyRow[]>();
-  private readonly direct = new Map<number, readonly ForeignKeyRelationship[]>();
-  private readonly complete = new Map<string, readonly Relationship[]>();
+  readonly #sources: RelationshipSources;
+  readonly #byOid: ReadonlyMap<number, Relation>;
+  readonly #exposersOf = new Map<number, { readonly relation: Relation; readonly exposure: Exposure }[]>();
+  readonly #keysFrom = new Map<number, ForeignKeyRow[]>();
+  readonly #keysTo = new Map<number, ForeignKeyRow[]>();
+  readonly #direct = new Map<number, readonly ForeignKeyRelationship[]>();
+  readonly #complete = new Map<string, readonly Relationship[]>();
 
   constructor(sources: RelationshipSources) {
-    this.sources = sources;
-    this.byOid = new Map(sources.relations.map((relation) => [relation.oid, relation]));
+    this.#sources = sources;
+    this.#byOid = new Map(sources.relations.map((relation) => [relation.oid, relation]));
     for (const relation of sources.relations) {
       for (const exposure of sources.exposures.get(relation.oid) ?? []) {
-        append(this.exposersOf, exposure.table, { relation, exposure });
+        append(this.#exposersOf, exposure.table, { relation, exposure });
       }
     }
     for (const key of sources.foreignKeys) {
-      append(this.keysFrom, key.relation, key);
-      append(this.keysTo, key.target, key);
+      append(this.#keysFrom, key.relation, key);
+      append(this.#keysTo, key.target, key);
     }
   }
 
   /** All relationships of `source` with relations of `schema`. */
   of(source: Relation, schema: string): readonly Relationship[] {
     const cacheKey = `${source.oid}/${schema}`;
-    const known = this.complete.get(cacheKey);
+    const known = this.#complete.get(cacheKey);
     if (known) return known;
-    const found = [...this.foreignKeysOf(source), ...this.junctionsOf(source), ...this.computedOf(source)]
+    const found = [...this.#foreignKeysOf(source), ...this.#junctionsOf(source), ...this.#computedOf(source)]
       .filter((relationship) => relationship.target.schema === schema)
       .sort(compareRelationships);
-    this.complete.set(cacheKey, found);
+    this.#complete.set(cacheKey, found);
     return found;
   }
 
   isRelated(relation: Relation): boolean {
-    const exposures = this.sources.exposures.get(relation.oid) ?? [];
+    const exposures = this.#sources.exposures.get(relation.oid) ?? [];
     return (
-      exposures.some(({ table }) => this.keysFrom.has(table) || this.keysTo.has(table)) ||
-      this.sources.computed.some((row) => row.source === relation.oid)
+      exposures.some(({ table }) => this.#keysFrom.has(table) || this.#keysTo.has(table)) ||
+      this.#sources.computed.some((row) => row.source === relation.oid)
     );
   }
 
-  private foreignKeysOf(source: Relation): readonly ForeignKeyRelationship[] {
-    const known = this.direct.get(source.oid);
+  #foreignKeysOf(source: Relation): readonly ForeignKeyRelationship[] {
+    const known = this.#direct.get(source.oid);
     if (known) return known;
-    const found = this.findForeignKeys(source);
-    this.direct.set(source.oid, found);
+    const found = this.#findForeignKeys(source);
+    this.#direct.set(source.oid, found);
     return found;
   }
 
-  private findForeignKeys(source: Relation): readonly ForeignKeyRelationship[] {
+  #findForeignKeys(source: Relation): readonly ForeignKeyRelationship[] {
     const found: ForeignKeyRelationship[] = [];
-    for (const exposure of this.sources.exposures.get(source.oid) ?? []) {
-      for (const key of this.keysFrom.get(exposure.table) ?? []) {
-        const unique = this.sources.isUnique(key.relation, key.columns);
-        for (const pairs of this.pairsBetween(source, exposure, key.columns, key.target, key.target_columns)) {
+    for (const exposure of this.#sources.exposures.get(source.oid) ?? []) {
+      for (const key of this.#keysFrom.get(exposure.table) ?? []) {
+        const unique = this.#sources.isUnique(key.relation, key.columns);
+        for (const pairs of this.#pairsBetween(source, exposure, key.columns, key.target, key.target_columns)) {
           found.push({
             kind: "foreignKey",
             cardinality: unique ? "one-to-one" : "many-to-one",
@@ -96,9 +96,9 @@ export class RelationshipIndex {
           if (found.length === MAX_DIRECT) return found;
         }
       }
-      for (const key of this.keysTo.get(exposure.table) ?? []) {
-        const unique = this.sources.isUnique(key.relation, key.columns);
-        for (const pairs of this.pairsBetween(source, exposure, key.target_columns, key.relation, key.columns)) {
+      for (const key of this.#keysTo.get(exposure.table) ?? []) {
+        const unique = this.#sources.isUnique(key.relation, key.columns);
+        for (const pairs of this.#pairsBetween(source, exposure, key.target_columns, key.relation, key.columns)) {
           found.push({
             kind: "foreignKey",
             cardinality: unique ? "one-to-one" : "one-to-many",
@@ -114,7 +114,7 @@ export class RelationshipIndex {
   }
 
   /** Every way in which the source's columns and those of some relation over `targetTable` pair up. */
-  private *pairsBetween(
+  *#pairsBetween(
     source: Relation,
     exposure: Exposure,
     columns: readonly string[],
@@ -123,7 +123,7 @@ export class RelationshipIndex {
   ): Generator<{ source: Relation; target: Relation; columns: readonly ColumnPair[] }> {
     const own = combinations(exposure, columns);
     if (own.length === 0) return;
-    for (const { relation: target, exposure: targetExposure } of this.exposersOf.get(targetTable) ?? []) {
+    for (const { relation: target, exposure: targetExposure } of this.#exposersOf.get(targetTable) ?? []) {
       for (const targetNames of combinations(targetExposure, targetColumns)) {
         for (const names of own) {
           yield { source, target, columns: names.map((name, index) => [name, targetNames[index] ?? ""] as const) };
@@ -132,13 +132,13 @@ export class RelationshipIndex {
     }
   }
 
-  private *junctionsOf(source: Relation): Generator<Relationship> {
+  *#junctionsOf(source: Relation): Generator<Relationship> {
     let left = MAX_COMBINATIONS * 16;
-    for (const first of this.foreignKeysOf(source)) {
+    for (const first of this.#foreignKeysOf(source)) {
       if (first.refers) continue;
       const junction = first.target;
       const toSource = sideOf(first.constraint, first.columns.map(swap));
-      for (const second of this.foreignKeysOf(junction)) {
+      for (const second of this.#foreignKeysOf(junction)) {
         if (!second.refers || second.target.oid === source.oid) continue;
         if (second.constraint === first.constraint) continue;
         const toTarget = sideOf(second.constraint, second.columns);
@@ -158,9 +158,9 @@ export class RelationshipIndex {
     }
   }
 
-  private *computedOf(source: Relation): Generator<Relationship> {
-    for (const row of this.sources.computed) {
-      const target = this.byOid.get(row.target);
+  *#computedOf(source: Relation): Generator<Relationship> {
+    for (const row of this.#sources.computed) {
+      const target = this.#byOid.get(row.target);
       if (row.source !== source.oid || !target) continue;
       yield {
         kind: "computed",

@@ -168,7 +168,7 @@ async function projects(folder: string): Promise<string> {
         }
         const head = `### ${many} projects at random, against one project`;
         const note =
-          "Requests for each second of CPU time. Memory is what a first request to each project adds to the heap: its keys, budgets and limits, not its snapshot.";
+          "Requests for each second of CPU time. Memory is what a first request to each project adds to the heap: its snapshot in the config cache, its keys, budgets and limits.";
         return `${head}\n\n${note}\n\n${table(["", "÷ one project", "MB per 1,000 projects"], rows)}`;
       },
     ),

@@ -1,10 +1,18 @@
 /**
- * The gateway as the benchmarks run it: production code, snapshots in memory, one HTTP upstream for every project.
+ * The gateway as the benchmarks run it: production code with its config cache, which asks a source in memory in place of
+ * the control plane, and one HTTP upstream for every project.
  * Settings come as JSON in the first argument; prints its port when it listens, and the bytes of its heap at SIGUSR2.
  */
 import { hash } from "node:crypto";
 import { openSync, writeSync } from "node:fs";
-import { type GatewaySnapshot, parseProjectRef } from "../../control-plane/client/config-snapshot.ts";
+import { FedConfigCache } from "../../control-plane/client/config-cache.ts";
+import {
+  type ApiKeyEntry,
+  type ApiKeyRole,
+  type GatewaySnapshot,
+  parseProjectRef,
+} from "../../control-plane/client/config-snapshot.ts";
+import type { ConfigSource } from "../../control-plane/client/config-source.ts";
 import { DEFAULT_POOL_LIMITS } from "../../gateway/proxy/client.ts";
 import { createGateway } from "../../gateway/server.ts";
 
@@ -59,36 +67,53 @@ function snapshotOf(index: number, settings: UnderTestSettings): GatewaySnapshot
     },
     upstreams: { rest: upstream, auth: upstream, storage: upstream, realtime: upstream },
     apiKeys: [
-      { id: "anon", hash: hash("sha256", keyOf(index), "hex"), role: "anon", kind: "legacy", revoked: false },
-      {
-        id: "service",
-        hash: hash("sha256", `s${keyOf(index)}`, "hex"),
-        role: "service_role",
-        kind: "legacy",
-        revoked: false,
-      },
+      keyEntry(keyOf(index), "anon", "legacy"),
+      keyEntry(`s${keyOf(index)}`, "service_role", "legacy"),
+      keyEntry(`sb_publishable_${index}`, "anon", "publishable"),
+      keyEntry(`sb_secret_${index}`, "service_role", "secret"),
+      keyEntry(`sb_secret_revoked_${index}`, "service_role", "secret", true),
     ],
     roleTokens: { anon: `a${keyOf(index)}`, service_role: `b${keyOf(index)}` },
     requireApiKey: true,
     corsOrigins: ["*"],
-    customHosts: [],
+    customHosts: [`api.customer-${index}.example`],
+  };
+}
+
+function keyEntry(key: string, role: ApiKeyRole, kind: ApiKeyEntry["kind"], revoked = false): ApiKeyEntry {
+  const digest = hash("sha256", key, "hex");
+  return {
+    id: `${digest.slice(0, 8)}-${digest.slice(8, 12)}-4000-8000-${digest.slice(12, 24)}`,
+    hash: digest,
+    role,
+    kind,
+    revoked,
+  };
+}
+
+/** Answers as the control plane does: each lookup is a text of JSON that is parsed, the feed stays open and is silent. */
+function sourceOf(texts: ReadonlyMap<string, string>): ConfigSource<"gateway"> {
+  const find = (ref: string): GatewaySnapshot | null => JSON.parse(texts.get(ref) ?? "null");
+  return {
+    lookUp: async (refs, hosts) => ({ byRef: refs.map(find), byHost: hosts.map(() => null) }),
+    async *follow(_after, signal) {
+      yield { cursor: 1, resync: true, snapshots: [] };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    },
   };
 }
 
 if (import.meta.main) {
   const settings: UnderTestSettings = JSON.parse(process.argv[2] ?? "{}");
-  const snapshots = new Map<string, GatewaySnapshot>();
-  for (let index = 0; index < settings.projects; index += 1) snapshots.set(refOf(index), snapshotOf(index, settings));
+  const texts = new Map<string, string>();
+  for (let index = 0; index < settings.projects; index += 1) {
+    texts.set(refOf(index), JSON.stringify(snapshotOf(index, settings)));
+  }
+  const configs = new FedConfigCache<"gateway">({ audience: "gateway" }, sourceOf(texts));
+  await configs.ready;
   const log = settings.accessLog === null ? null : openSync(settings.accessLog, "a");
   const gateway = createGateway({
-    configs: {
-      peek: (ref) => snapshots.get(ref) ?? null,
-      get: async (ref) => snapshots.get(ref) ?? null,
-      peekByHost: () => null,
-      getByHost: async () => null,
-      status: () => ({ connected: true, disconnectedSince: null, entries: 1 }),
-      onChange: () => () => {},
-    },
+    configs,
     localServices: null,
     publicUrl: "http://localhost:8083",
     baseDomains: ["localhost"],
@@ -106,6 +131,7 @@ if (import.meta.main) {
   process.on("SIGTERM", () => {
     void gateway.drain(2_000).then(() => {
       gateway.close();
+      configs.close();
       process.exit(0);
     });
   });

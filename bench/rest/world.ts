@@ -3,6 +3,8 @@ import { hash } from "node:crypto";
 import { SignJWT } from "jose";
 import pg from "pg";
 import type {
+  ApiKeyEntry,
+  ApiKeyRole,
   DatabaseAddress,
   GatewaySnapshot,
   ProjectRef,
@@ -90,12 +92,21 @@ export function gatewaySnapshotOf(world: World): GatewaySnapshot {
     plan: "shared",
     limits: LIMITS,
     upstreams: { rest: local, auth: local, storage: local, realtime: local },
-    apiKeys: [{ id: "anon", hash: hash("sha256", world.anonKey, "hex"), role: "anon", kind: "legacy", revoked: false }],
+    apiKeys: [
+      keyEntry(world.anonKey, "anon", "legacy"),
+      keyEntry("service key of the benchmark", "service_role", "legacy"),
+      keyEntry("sb_publishable_benchmark", "anon", "publishable"),
+      keyEntry("sb_secret_benchmark", "service_role", "secret"),
+    ],
     roleTokens: { anon: "role.token.anon", service_role: "role.token.service" },
     requireApiKey: true,
     corsOrigins: ["*"],
     customHosts: [],
   };
+}
+
+function keyEntry(key: string, role: ApiKeyRole, kind: ApiKeyEntry["kind"]): ApiKeyEntry {
+  return { id: `${kind}-${role}`, hash: hash("sha256", key, "hex"), role, kind, revoked: false };
 }
 
 export function serviceSnapshotOf(world: World): ServiceSnapshot {

@@ -52,7 +52,12 @@ export interface RequestBody {
    * @throws {BodyTooLarge} at once when the announced length is beyond the project's limit for the route, else when
    * more has arrived. @throws {BodyAborted}
    */
-  stream(): AsyncIterable<Buffer>;
+  stream(options?: StreamOptions): AsyncIterable<Buffer>;
+}
+
+export interface StreamOptions {
+  /** Each piece is only lent until the next one is asked for; who keeps one for longer copies it. */
+  readonly lends?: boolean;
 }
 
 export class BodyTooLarge extends Error {

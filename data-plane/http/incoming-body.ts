@@ -1,8 +1,9 @@
 /** The body of a request that uWebSockets delivers, as the services read it: whole, as a stream, or pushed. */
 
 import { COUNTED_BYTES, type HeldAccount } from "../held-bytes.ts";
-import { BodyAborted, BodyStalled, BodyTooLarge, type RequestBody } from "../service.ts";
+import { BodyAborted, BodyStalled, BodyTooLarge, type RequestBody, type StreamOptions } from "../service.ts";
 import { ArrivingBodies } from "./arriving-bodies.ts";
+import { giveBlock, takeBlock } from "./block-pool.ts";
 import type { HttpResponse } from "./uws.ts";
 
 /** Bytes held back before the sender is paused. */
@@ -13,6 +14,12 @@ export type ChunkSink = (chunk: Buffer, last: boolean) => boolean;
 
 /** A sender of whom nothing has come for so long is given up, unless the body's owner says otherwise. */
 const DEFAULT_IDLE_MS = 60_000;
+
+interface Piece {
+  readonly chunk: Buffer;
+  /** Whose memory it is; null: its own. */
+  readonly block: Buffer | null;
+}
 
 const IGNORE = (): void => {};
 const arriving = new ArrivingBodies();
@@ -29,7 +36,9 @@ export class IncomingBody implements RequestBody {
 
   readonly #response: HttpResponse;
   #maxBytes = Number.POSITIVE_INFINITY;
-  #queue: Buffer[] = [];
+  #queue: Piece[] = [];
+  /** The reader keeps no piece beyond the next one: their memory is used again. */
+  #lends = false;
   #queuedBytes = 0;
   /** Where a body that is read whole goes, and how much of it is there. */
   #whole: { readonly buffer: Buffer; length: number } | null = null;
@@ -138,7 +147,7 @@ export class IncomingBody implements RequestBody {
   async #readDeclared(bytes: number): Promise<Buffer> {
     const whole = Buffer.allocUnsafeSlow(bytes);
     let length = 0;
-    for (const chunk of this.#queue) length += chunk.copy(whole, length);
+    for (const { chunk } of this.#queue) length += chunk.copy(whole, length);
     this.#queue = [];
     this.#queuedBytes = 0;
     this.resume();
@@ -154,13 +163,15 @@ export class IncomingBody implements RequestBody {
     return whole.subarray(0, length);
   }
 
-  async *stream(): AsyncGenerator<Buffer> {
+  async *stream({ lends = false }: StreamOptions = {}): AsyncGenerator<Buffer> {
+    this.#lends = lends;
     while (true) {
-      const chunk = this.#queue.shift();
-      if (chunk) {
-        this.#queuedBytes -= chunk.length;
+      const piece = this.#queue.shift();
+      if (piece) {
+        this.#queuedBytes -= piece.chunk.length;
         if (this.#queuedBytes < HIGH_WATER_BYTES) this.resume();
-        yield chunk;
+        yield piece.chunk;
+        if (piece.block) giveBlock(piece.block);
       } else if (this.#failure) {
         throw this.#failure;
       } else if (this.complete) {
@@ -181,7 +192,7 @@ export class IncomingBody implements RequestBody {
     }
     this.#sink = sink;
     this.#onFailure = onFailure;
-    const held = Buffer.concat(this.#queue);
+    const held = Buffer.concat(this.#queue.map(({ chunk }) => chunk));
     this.#queue = [];
     this.#queuedBytes = 0;
     const wantsMore = held.length > 0 || this.complete ? sink(held, this.complete) : true;
@@ -261,13 +272,14 @@ export class IncomingBody implements RequestBody {
       return;
     }
     // The native memory is reused as soon as this callback returns.
-    const chunk = Buffer.allocUnsafe(native.byteLength);
+    const block = this.#lends ? takeBlock(native.byteLength) : null;
+    const chunk = block?.subarray(0, native.byteLength) ?? Buffer.allocUnsafe(native.byteLength);
     chunk.set(new Uint8Array(native));
     if (this.#sink) {
       if (!this.#sink(chunk, last)) this.pause();
       return;
     }
-    if (chunk.length > 0) this.#queue.push(chunk);
+    if (chunk.length > 0) this.#queue.push({ chunk, block });
     this.#queuedBytes += chunk.length;
     if (this.#queuedBytes >= HIGH_WATER_BYTES) this.pause();
     this.#wake();

@@ -1,5 +1,6 @@
 /** Opening a port, and closing it with grace. */
-import { EXCLUSIVE_PORT, type ListenSocket, type TemplatedApp } from "./uws.ts";
+import { boundReceiveBuffer } from "./receive-buffer.ts";
+import { EXCLUSIVE_PORT, type ListenSocket, localPort, type TemplatedApp } from "./uws.ts";
 
 /**
  * @param port 0 takes a free one.
@@ -16,7 +17,7 @@ export function openPort(app: TemplatedApp, port: number, host: string, sharePor
   ) => void;
   return new Promise((resolve, reject) => {
     listen(host, port, sharePort ? 0 : EXCLUSIVE_PORT, (socket) => {
-      if (socket) resolve(socket);
+      if (socket) void boundReceiveBuffer(localPort(socket)).then(() => resolve(socket));
       else reject(new Error(`port ${port} on ${host} cannot be had: it is in use or not allowed`));
     });
   });

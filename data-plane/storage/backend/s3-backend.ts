@@ -64,7 +64,7 @@ export class S3Backend implements ObjectBackend {
         bytes += chunk.length;
         if (bytes > maxBytes) throw new ObjectTooLarge(`more than ${maxBytes} bytes`);
         hash.update(chunk);
-        yield chunk;
+        yield Buffer.from(chunk); // the client gathers its parts from several, and a piece is only lent
       }
     }
     if (declaredBytes !== undefined && declaredBytes <= SMALL_BYTES) {

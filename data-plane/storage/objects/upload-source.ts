@@ -22,6 +22,7 @@ export interface UploadSource {
   readonly announcedBytes: number | undefined;
   /** The object's own length, where it is known beforehand. */
   readonly declaredBytes: number | undefined;
+  /** Each piece is only lent until the next one is asked for. */
   readonly body: AsyncIterable<Buffer>;
   /** After the body: what the form has said behind its file, or the same description. */
   finalDescription(): Promise<ObjectDescription>;
@@ -50,7 +51,7 @@ export async function openUpload(request: ServiceRequest): Promise<UploadSource>
     description,
     announcedBytes: body === null ? 0 : body.declaredBytes,
     declaredBytes: body === null ? 0 : body.declaredBytes,
-    body: body === null ? nothing() : body.stream(),
+    body: body === null ? nothing() : body.stream({ lends: true }),
     finalDescription: async () => description,
     abandon: () => {},
   };

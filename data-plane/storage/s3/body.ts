@@ -19,10 +19,11 @@ export interface S3Body {
 /** What it yields is only to be kept when the iteration has come to its end: checks may fail with the last byte. */
 export function openBody(request: ServiceRequest, verified: VerifiedRequest): S3Body {
   const { body } = request;
-  const source = body === null ? nothing() : body.stream();
-  const checks = checksumsOf(request, verified);
   const { payload } = verified;
-  if (!payload.startsWith("STREAMING-")) {
+  const isChunked = payload.startsWith("STREAMING-");
+  const source = body === null ? nothing() : body.stream({ lends: !isChunked });
+  const checks = checksumsOf(request, verified);
+  if (!isChunked) {
     const expected = payload === "UNSIGNED-PAYLOAD" ? null : payload.toLowerCase();
     if (expected !== null) checks.push(new Check("sha256", "hex", expected));
     return { bytes: body === null ? 0 : body.declaredBytes, stream: checked(source, checks) };

@@ -314,7 +314,7 @@ async function receive(
       const maxBytes = length ?? limit;
       if (upload.offset + (request.body?.declaredBytes ?? 0) > maxBytes)
         throw new TusError(413, "upload's size exceeded\n");
-      const body = request.body?.stream() ?? nothing();
+      const body = request.body?.stream({ lends: true }) ?? nothing();
       const written = await writePiece(parts, context, lock, body, { maxBytes, length });
       return written.offset === length ? await finish(parts, rights, written) : written;
     } finally {

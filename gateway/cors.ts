@@ -1,4 +1,5 @@
 /** CORS is the gateway's alone: what services say about it is dropped. */
+import { type HeaderList, headerList } from "../data-plane/http/header-list.ts";
 
 const METHODS = "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS";
 /** Beyond what browsers always show: counts, paging, resumable uploads, API versions, limits. */
@@ -9,8 +10,9 @@ const EXPOSED = [
   "tus-resumable, tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-expires, upload-metadata",
 ].join(", ");
 
-const ANY_ORIGIN: readonly string[] = ["access-control-allow-origin", "*"];
-const ANY_ORIGIN_BROWSER: readonly string[] = [...ANY_ORIGIN, "access-control-expose-headers", EXPOSED];
+const ANY_ORIGIN = headerList(["access-control-allow-origin", "*"]);
+const ANY_ORIGIN_BROWSER = headerList([...ANY_ORIGIN, "access-control-expose-headers", EXPOSED]);
+const OTHER_ORIGIN = headerList(["vary", "Origin"]);
 
 export interface Preflight {
   readonly origin: string;
@@ -27,11 +29,18 @@ export class CorsPolicy {
     this.#origins = origins.includes("*") ? null : new Set(origins.map((origin) => origin.toLowerCase()));
   }
 
-  /** Headers of a response, names and values in turn. @param origin Of the request; empty when it is no browser's. */
-  responseHeaders(origin: string): readonly string[] {
+  /** Headers of a response. @param origin Of the request; empty when it is no browser's. */
+  responseHeaders(origin: string): HeaderList {
     if (this.#origins === null) return origin === "" ? ANY_ORIGIN : ANY_ORIGIN_BROWSER;
-    if (!this.#origins.has(origin.toLowerCase())) return ["vary", "Origin"];
-    return ["access-control-allow-origin", origin, "access-control-expose-headers", EXPOSED, "vary", "Origin"];
+    if (!this.#origins.has(origin.toLowerCase())) return OTHER_ORIGIN;
+    return headerList([
+      "access-control-allow-origin",
+      origin,
+      "access-control-expose-headers",
+      EXPOSED,
+      "vary",
+      "Origin",
+    ]);
   }
 
   preflightHeaders({ origin, requestedHeaders }: Preflight): readonly string[] {

@@ -1,6 +1,7 @@
 /** What the gateway answers on its own behalf: health, readiness, metrics. */
 
 import type { TrustedHops } from "../control-plane/client/client-address.ts";
+import { headerList } from "../data-plane/http/header-list.ts";
 import type { GatewayConfigs } from "./configs.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -49,7 +50,7 @@ function answerMetrics(options: EndpointOptions, exchange: Exchange): void {
   Promise.all([registry.metrics(), options.peers?.metrics() ?? []]).then(
     ([own, others]) => {
       const text = others.length === 0 ? own : mergeMetrics([own, ...others]);
-      exchange.answer(200, "200 OK", ["content-type", registry.contentType], text);
+      exchange.answer(200, "200 OK", headerList(["content-type", registry.contentType]), text);
     },
     () => exchange.reject("internal_error"),
   );
@@ -57,5 +58,5 @@ function answerMetrics(options: EndpointOptions, exchange: Exchange): void {
 
 function answerJson(exchange: Exchange, status: number, statusLine: string, body: object | null): void {
   const headers = ["content-type", "application/json; charset=utf-8", "cache-control", "no-store"];
-  exchange.answer(status, statusLine, [...headers, ...exchange.ownHeaders()], body && JSON.stringify(body));
+  exchange.answer(status, statusLine, headerList([...headers, ...exchange.ownHeaders()]), body && JSON.stringify(body));
 }

@@ -1,6 +1,6 @@
 /** One request and its response on their way through the gateway. */
 import type { ProjectRef, ServiceName } from "../control-plane/client/config-snapshot.ts";
-import { headerList } from "../data-plane/http/header-list.ts";
+import { checkedHeaderList, type HeaderList, headerList } from "../data-plane/http/header-list.ts";
 import type { IncomingBody } from "../data-plane/http/incoming-body.ts";
 import { ResponseChannel } from "../data-plane/http/response-channel.ts";
 import type { ProjectUsage } from "./admission/limits.ts";
@@ -97,12 +97,12 @@ export class Exchange {
     if (this.settled) return;
     const error = renderError(code, this.subject.service ?? null);
     this.errorCode = code;
-    const headers = ["content-type", "application/json; charset=utf-8", ...this.ownHeaders(), ...extraHeaders];
-    this.answer(error.status, error.statusLine, headers, error.body);
+    const headers = ["content-type", "application/json; charset=utf-8", ...extraHeaders];
+    this.answer(error.status, error.statusLine, headerList([...headers, ...this.ownHeaders()]), error.body);
   }
 
   /** Sends a small answer of the gateway's own, after what is left of the request's body has been taken in. */
-  answer(status: number, statusLine: string, headers: readonly string[], text: string | null): void {
+  answer(status: number, statusLine: string, headers: HeaderList, text: string | null): void {
     const body = this.body;
     const send = () => {
       clearTimeout(timer);
@@ -110,7 +110,7 @@ export class Exchange {
       this.status = status;
       this.channel.closeAfter ||= body !== null && !body.complete;
       body?.finish();
-      this.channel.send({ statusLine, headers: headerList(headers) }, text);
+      this.channel.send({ statusLine, headers }, text);
     };
     let timer: NodeJS.Timeout | undefined;
     if (body === null || body.complete) {
@@ -123,10 +123,10 @@ export class Exchange {
     }
   }
 
-  /** Headers of every answer: CORS and the request's id; names and values in turn. */
-  ownHeaders(): string[] {
+  /** Headers of every answer: CORS, which is a checked list, and the request's id, of which request-id.ts takes only plain characters. */
+  ownHeaders(): HeaderList {
     const cors = this.subject.cors.responseHeaders(this.request.origin);
-    return ["x-request-id", this.requestId, ...cors];
+    return checkedHeaderList(["x-request-id", this.requestId, ...cors]);
   }
 }
 

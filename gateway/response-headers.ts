@@ -96,7 +96,7 @@ export function clientHeaders(
   hopByHop = NONE,
 ): HeaderList {
   const sharedOrigin = origin.isShared;
-  const passed = exchange.ownHeaders();
+  const passed: string[] = [...exchange.ownHeaders()];
   let inertTypes = 0;
   let types = 0;
   for (let index = 0; index < headers.length; index += 2) {

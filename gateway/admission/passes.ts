@@ -3,6 +3,7 @@
  * project is cached, and the first pass that refuses answers.
  */
 import type { GatewaySnapshot, ProjectRef, ServiceName } from "../../control-plane/client/config-snapshot.ts";
+import { headerList } from "../../data-plane/http/header-list.ts";
 import type { GatewayConfigs } from "../configs.ts";
 import { OPEN_CORS } from "../cors.ts";
 import type { GatewayErrorCode } from "../errors.ts";
@@ -277,7 +278,7 @@ function ownOrigin({ forwarded }: Exchange): PublicOrigin {
 function answerPreflight(exchange: Exchange): void {
   const { origin, preflightHeaders: requestedHeaders } = exchange.request;
   const cors = exchange.subject.cors.preflightHeaders({ origin, requestedHeaders });
-  exchange.answer(204, "204 No Content", ["x-request-id", exchange.requestId, ...cors], null);
+  exchange.answer(204, "204 No Content", headerList(["x-request-id", exchange.requestId, ...cors]), null);
 }
 
 function budgetHeaders({ limit, remaining, retryAfterSeconds }: Budget): readonly string[] {

@@ -23,3 +23,16 @@ test("a migration that fails leaves nothing of itself behind and can be applied 
   await writeFile(file, "create table supalove.half (id int);");
   expect(await migrate(fresh.url, directory)).toEqual(["001_half.sql"]);
 });
+
+test("code of before goes on with a database whose newer migrations say that they are compatible, and with no other", async () => {
+  await using fresh = await createFreshDatabase(inject("clusterUrl"));
+  const before = await mkdtemp(join(tmpdir(), "supalove-migrations-"));
+  const after = await mkdtemp(join(tmpdir(), "supalove-migrations-"));
+  for (const directory of [before, after]) await writeFile(join(directory, "001_first.sql"), "select 1;");
+  await writeFile(join(after, "002_wider.sql"), "-- compatible-from: 001\nselect 2;");
+  expect(await migrate(fresh.url, after)).toEqual(["001_first.sql", "002_wider.sql"]);
+  expect(await migrate(fresh.url, before)).toEqual([]);
+  await writeFile(join(after, "003_narrower.sql"), "select 3;");
+  await migrate(fresh.url, after);
+  await expect(migrate(fresh.url, before)).rejects.toThrow(/003_narrower\.sql/);
+});

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { type Migration, MigrationMismatch, pendingMigrations, readMigrations } from "./migrations.ts";
 
-const migration = (number: number): Migration => ({
+const migration = (number: number, compatibleFrom: number | null = null): Migration => ({
   number,
   name: `00${number}_x.sql`,
   checksum: `sum ${number}`,
+  compatibleFrom,
   sql: "",
 });
 
@@ -14,6 +15,18 @@ test("what was applied is not applied again", () => {
 
 test("a database that newer code has migrated is refused, with its unknown migration named", () => {
   expect(() => pendingMigrations([migration(1)], [migration(1), migration(2)])).toThrow(/newer.*002_x\.sql/);
+});
+
+test("a database that newer code has migrated in a compatible way is used as it is", () => {
+  expect(pendingMigrations([migration(1), migration(2)], [migration(1), migration(2), migration(3, 2)])).toEqual([]);
+  expect(() => pendingMigrations([migration(1)], [migration(1), migration(2, 1), migration(3, 2)])).toThrow(
+    /003_x\.sql/,
+  );
+});
+
+test("a migration that is missing here below the newest known one is no newer one", () => {
+  const [first, second, third] = [migration(1), migration(2, 1), migration(3)];
+  expect(() => pendingMigrations([first, third], [first, second, third])).toThrow(/002_x\.sql/);
 });
 
 test("a migration edited after it was applied is refused", () => {

@@ -1,6 +1,9 @@
 /**
  * Brings the control plane's schema up to date: sql/control-plane/NNN_*.sql, each once, in order of the numbers, each in
  * a transaction of its own and recorded with its checksum. Instances that start together wait for one another.
+ *
+ * A file may hold the line `-- compatible-from: NNN`: code whose newest migration is NNN or later runs on the database
+ * that the file leaves behind. So the code of before can go on beside newer code, and come back after it.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
@@ -20,29 +23,29 @@ export interface Migration {
   readonly name: string;
   /** SHA-256 of the file, lower-case hex. */
   readonly checksum: string;
+  /** Newest migration of the oldest code that runs on what this one leaves behind; null: only code that knows this one. */
+  readonly compatibleFrom: number | null;
   readonly sql: string;
 }
 
-export interface AppliedMigration {
-  readonly number: number;
-  readonly name: string;
-  readonly checksum: string;
-}
+export type AppliedMigration = Omit<Migration, "sql">;
 
 /** The database does not fit this version of the code; the message says what to do. */
 export class MigrationMismatch extends Error {}
 
 /**
  * What is left to apply. Pure.
- * @throws {MigrationMismatch} the database was migrated by newer code, or an applied file was edited since.
+ * @throws {MigrationMismatch} newer code has applied a migration that excludes this code, or an applied file was edited since.
  */
 export function pendingMigrations(known: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] {
   const byNumber = new Map(known.map((migration) => [migration.number, migration]));
-  for (const { number, name, checksum } of applied) {
+  const newestKnown = Math.max(0, ...byNumber.keys());
+  for (const { number, name, checksum, compatibleFrom } of applied) {
     const migration = byNumber.get(number);
     if (!migration) {
+      if (number > newestKnown && compatibleFrom !== null && compatibleFrom <= newestKnown) continue;
       throw new MigrationMismatch(
-        `the database is newer than this version of Supalove: it has migration ${name}, which is unknown here; start the version that made it, or a later one`,
+        `the database is newer than this version of Supalove: it has migration ${name}, which is unknown here and not said to be compatible; start the version that made it, or a later one`,
       );
     }
     if (migration.checksum !== checksum) {
@@ -63,7 +66,14 @@ export async function readMigrations(directory: string = MIGRATIONS_DIRECTORY): 
       const number = /^(\d{3})_/.exec(name)?.[1];
       if (!number) throw new Error(`${name}: a migration is named NNN_what.sql`);
       const sql = await readFile(join(directory, name), "utf8");
-      return { number: Number(number), name, sql, checksum: createHash("sha256").update(sql).digest("hex") };
+      const compatibleFrom = /^-- compatible-from: (\d{3})$/m.exec(sql)?.[1];
+      return {
+        number: Number(number),
+        name,
+        sql,
+        checksum: createHash("sha256").update(sql).digest("hex"),
+        compatibleFrom: compatibleFrom === undefined ? null : Number(compatibleFrom),
+      };
     }),
   );
   const twice = migrations.find(({ number }, index) => migrations[index + 1]?.number === number);
@@ -89,8 +99,11 @@ export async function migrate(databaseUrl: string, directory?: string): Promise<
       checksum text not null,
       applied_at timestamptz not null default now()
     )`);
+    await client.query(
+      "/* migrate */ alter table supalove.migrations add column if not exists compatible_from integer",
+    );
     const applied = await client.query<AppliedMigration>(
-      "/* migrate */ select number, name, checksum from supalove.migrations order by number",
+      `/* migrate */ select number, name, checksum, compatible_from as "compatibleFrom" from supalove.migrations order by number`,
     );
     const pending = pendingMigrations(known, applied.rows);
     for (const migration of pending) await applyMigration(client, migration);
@@ -100,13 +113,16 @@ export async function migrate(databaseUrl: string, directory?: string): Promise<
   }
 }
 
-async function applyMigration(client: pg.Client, { number, name, checksum, sql }: Migration): Promise<void> {
+async function applyMigration(
+  client: pg.Client,
+  { number, name, checksum, compatibleFrom, sql }: Migration,
+): Promise<void> {
   await client.query("begin");
   try {
     await client.query(sql);
     await client.query(
-      "/* applyMigration */ insert into supalove.migrations (number, name, checksum) values ($1, $2, $3)",
-      [number, name, checksum],
+      "/* applyMigration */ insert into supalove.migrations (number, name, checksum, compatible_from) values ($1, $2, $3, $4)",
+      [number, name, checksum, compatibleFrom],
     );
     await client.query("commit");
   } catch (error) {

@@ -1,19 +1,15 @@
-/** The thread of password-hashing.ts: one job in, one result out. */
-import { parentPort } from "node:worker_threads";
+/** What the threads of password-hashing.ts can do. The synchronous functions are right here: a thread has nothing else to do. */
 import bcrypt from "bcryptjs";
-import type { PasswordJob, PasswordResult } from "./password-hashing.ts";
 
-parentPort?.on("message", (job: PasswordJob) => {
-  parentPort?.postMessage(run(job));
-});
+export interface PasswordJobs {
+  hash: typeof hash;
+  verify: typeof verify;
+}
 
-// The synchronous functions are right here: the thread has nothing else to do, and they do not give way in between.
-function run(job: PasswordJob): PasswordResult {
-  try {
-    const value =
-      job.kind === "hash" ? bcrypt.hashSync(job.password, job.cost) : bcrypt.compareSync(job.password, job.hash);
-    return { value };
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
+export function hash({ password, cost }: { readonly password: string; readonly cost: number }): string {
+  return bcrypt.hashSync(password, cost);
+}
+
+export function verify({ password, hash }: { readonly password: string; readonly hash: string }): boolean {
+  return bcrypt.compareSync(password, hash);
 }

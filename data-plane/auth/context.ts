@@ -1,14 +1,16 @@
 /** What a handler works with: one request of one project, and the shared parts of the process. */
+
 import { isIP } from "node:net";
 import type { Logger } from "pino";
 import type { AuthSettings, ServiceSnapshot } from "../../control-plane/client/config-snapshot.ts";
+import { ThreadQueueFull } from "../../control-plane/client/fair-threads.ts";
 import type { ServiceRequest, ServiceResponse } from "../service.ts";
 import type { AuthDatabase } from "./database/sql.ts";
 import { AuthError } from "./errors.ts";
 import type { RateLimiter } from "./limits/rate-limiter.ts";
 import type { Mailer } from "./mail/mailer.ts";
 import type { Delivery, OutgoingMail } from "./mail/smtp.ts";
-import { HashQueueFull, type PasswordHasher } from "./passwords/hash-pool.ts";
+import type { PasswordHasher } from "./passwords/hash-pool.ts";
 import { chooseRedirect } from "./redirects/redirect-url.ts";
 import type { AccessTokens } from "./tokens/access-token.ts";
 
@@ -79,8 +81,8 @@ export async function verifyPassword(context: AuthContext, password: string, has
 const givenUp = ({ signal, request }: AuthContext): AbortSignal => AbortSignal.any([signal, request.signal]);
 
 function refuseOverload(error: unknown): never {
-  if (!(error instanceof HashQueueFull)) throw error;
-  if (error.scope === "project") {
+  if (!(error instanceof ThreadQueueFull)) throw error;
+  if (error.scope === "own") {
     throw new AuthError("over_request_rate_limit", "Request rate limit reached", { cause: error });
   }
   throw new AuthError("unexpected_failure", "The service is overloaded, please retry after a moment.", {

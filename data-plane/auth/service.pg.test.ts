@@ -236,9 +236,7 @@ test("passwords that wait too long to be hashed are refused, without harm to ano
 });
 
 test("a request that takes too long is 504", async () => {
-  const script = new URL(
-    "data:text/javascript,import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => {});",
-  );
+  const script = new URL("./passwords/stuck-worker.fixture.ts", import.meta.url);
   const stuck = await createAuthWorld(inject("clusterUrl"), { requestTimeoutMs: 300, hashing: { threads: 1, script } });
   const own = await stuck.createProject();
   const { status, body } = await own.call("POST /signup", { body: { email: "a@b.c", password: PASSWORD } });

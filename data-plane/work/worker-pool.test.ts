@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
+import { ThreadQueueFull } from "../../control-plane/client/fair-threads.ts";
 import { payloadScanner } from "../rest/request/scan-payload.ts";
-import { WorkerPool, WorkQueueFull } from "./worker-pool.ts";
+import { WorkerPool } from "./worker-pool.ts";
 
 const pools: WorkerPool[] = [];
 afterEach(async () => {
@@ -53,7 +54,7 @@ test("who floods the pool waits for himself, and is refused above his share", as
   const job = (holder: string) =>
     pool.run(holder, "restPayload", { bytes: Buffer.from(body), options: CSV }).then(
       () => void outcomes.push(holder),
-      (error) => void outcomes.push(error instanceof WorkQueueFull ? "refused" : String(error)),
+      (error) => void outcomes.push(error instanceof ThreadQueueFull ? "refused" : String(error)),
     );
   await Promise.all([...Array.from({ length: 10 }, () => job("greedy")), job("small")]);
   expect(outcomes.filter((outcome) => outcome === "refused")).toHaveLength(5);

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
-import { createHashPool, HashQueueFull, type PasswordHasher } from "./hash-pool.ts";
+import { ThreadQueueFull } from "../../../control-plane/client/fair-threads.ts";
+import { createHashPool, type PasswordHasher } from "./hash-pool.ts";
 
 const open: PasswordHasher[] = [];
 afterEach(async () => {
@@ -34,7 +35,7 @@ test("one project's full queue is refused while another's job takes its turn ear
   const order: string[] = [];
   const verify = (project: string) => hasher.verify(project, "x", QUICK).then(() => order.push(project));
   const jobs = [verify("busy"), verify("busy"), verify("busy"), verify("busy"), verify("busy"), verify("calm")];
-  await expect(verify("busy")).rejects.toEqual(new HashQueueFull("project"));
+  await expect(verify("busy")).rejects.toEqual(new ThreadQueueFull("own"));
   await Promise.all(jobs);
   expect(order.indexOf("calm")).toBeLessThanOrEqual(2);
 });
@@ -42,7 +43,7 @@ test("one project's full queue is refused while another's job takes its turn ear
 test("beyond the overall bound every project is refused", async () => {
   const hasher = pool({ maxQueued: 2 });
   const jobs = ["a", "b", "c"].map((project) => hasher.verify(project, "x", QUICK));
-  await expect(hasher.verify("d", "x", QUICK)).rejects.toEqual(new HashQueueFull("all"));
+  await expect(hasher.verify("d", "x", QUICK)).rejects.toEqual(new ThreadQueueFull("all"));
   await Promise.all(jobs);
 });
 
@@ -56,7 +57,7 @@ test("projects that fill the whole queue give way to one that has nothing in it"
   const calm = verify("calm");
   await calm;
   const refused = (await settled).filter(({ status }) => status === "rejected");
-  expect(refused).toMatchObject([{ reason: new HashQueueFull("project") }]);
+  expect(refused).toMatchObject([{ reason: new ThreadQueueFull("own") }]);
   expect(order.indexOf("calm")).toBeLessThanOrEqual(3);
 });
 
@@ -69,10 +70,7 @@ test("a job whose request was given up before its turn is not done", async () =>
 });
 
 test("a job that takes too long fails, and the next one gets a new thread", async () => {
-  const source = `
-    import { parentPort } from "node:worker_threads";
-    parentPort.on("message", (job) => job.password !== "stuck" && parentPort.postMessage({ ok: true, value: true }));`;
-  const script = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  const script = new URL("./stuck-worker.fixture.ts", import.meta.url);
   const hasher = pool({ jobTimeoutMs: 1500, script });
   const stuck = hasher.verify("a", "stuck", QUICK);
   const next = hasher.verify("b", "x", QUICK);

@@ -1,5 +1,6 @@
 /** Large bodies, looked over in a thread of the worker pool. */
-import { type WorkerPool, WorkQueueFull } from "../../work/worker-pool.ts";
+import { ThreadQueueFull } from "../../../control-plane/client/fair-threads.ts";
+import type { WorkerPool } from "../../work/worker-pool.ts";
 import { RestError } from "../error.ts";
 import type { PayloadScanner } from "./api-request.ts";
 import type { Payload } from "./payload.ts";
@@ -10,11 +11,16 @@ export function payloadScanner(workers: WorkerPool, holder: string): PayloadScan
     const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : Buffer.allocUnsafeSlow(bytes.length);
     if (own !== bytes) bytes.copy(own);
     try {
-      const result = await workers.run(holder, "restPayload", { bytes: own, options }, [own.buffer as ArrayBuffer]);
+      const result = await workers.run(
+        holder,
+        "restPayload",
+        { bytes: own, options },
+        { transfer: [own.buffer as ArrayBuffer] },
+      );
       if ("refusal" in result) throw new RestError(result.refusal);
       return withBuffer(result.payload);
     } catch (failure) {
-      if (!(failure instanceof WorkQueueFull)) throw failure;
+      if (!(failure instanceof ThreadQueueFull)) throw failure;
       const headers = [["Retry-After", "1"]] as const;
       throw new RestError({ status: 503, code: "53400", message: "Too many large bodies are waiting", headers });
     }

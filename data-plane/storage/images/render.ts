@@ -1,8 +1,10 @@
 /** Images on request: found as any object, transformed in a worker thread, kept for who asks next. */
+
 import { createHash } from "node:crypto";
+import { ThreadQueueFull } from "../../../control-plane/client/fair-threads.ts";
 import type { HeldBytes } from "../../held-bytes.ts";
 import type { ServiceResponse } from "../../service.ts";
-import { WorkerPool, WorkQueueFull } from "../../work/worker-pool.ts";
+import { WorkerPool } from "../../work/worker-pool.ts";
 import type { StorageContext } from "../context.ts";
 import type { ObjectRow } from "../database/rows.ts";
 import { storageError } from "../errors.ts";
@@ -123,7 +125,7 @@ export class ImageRenderer {
       const { buffer, byteOffset, byteLength } = output.bytes;
       return { bytes: Buffer.from(buffer, byteOffset, byteLength), contentType };
     } catch (error) {
-      if (error instanceof WorkQueueFull) throw storageError("tooManyTransformations");
+      if (error instanceof ThreadQueueFull) throw storageError("tooManyTransformations");
       if ((error as Error).name === "AbortError") throw storageError("imageTimeout");
       throw error;
     } finally {

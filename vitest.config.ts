@@ -15,6 +15,7 @@ export default defineConfig({
           name: "unit",
           include: ["{control-plane,gateway,data-plane,dashboard,compose,sql,bench}/**/*.test.ts"],
           exclude: ["**/*.pg.test.ts", "**/node_modules/**"],
+          globalSetup: ["test/harness/temporary-folder.setup.ts"],
           testTimeout: 30_000, // property tests, on a machine that is busy with the other tiers
         },
       },
@@ -23,7 +24,7 @@ export default defineConfig({
         test: {
           name: "pg",
           include: ["{control-plane,gateway,data-plane,compose,sql,bench}/**/*.pg.test.ts"],
-          globalSetup: ["test/harness/cluster.setup.ts"],
+          globalSetup: ["test/harness/temporary-folder.setup.ts", "test/harness/cluster.setup.ts"],
           isolate: false, // no file leaves anything in a module; loading the services anew for each took longer than many files run
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -35,7 +36,7 @@ export default defineConfig({
         test: {
           name: "blackbox",
           include: ["test/**/*.test.ts"],
-          globalSetup: ["test/harness/cluster.setup.ts"],
+          globalSetup: ["test/harness/temporary-folder.setup.ts", "test/harness/cluster.setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, test } from "vitest";
@@ -22,6 +22,7 @@ test("a migration that fails leaves nothing of itself behind and can be applied 
   await expect(migrate(fresh.url, directory)).rejects.toThrow(/division by zero/);
   await writeFile(file, "create table supalove.half (id int);");
   expect(await migrate(fresh.url, directory)).toEqual(["001_half.sql"]);
+  await rm(directory, { recursive: true });
 });
 
 test("code of before goes on with a database whose newer migrations say that they are compatible, and with no other", async () => {

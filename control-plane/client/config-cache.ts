@@ -319,13 +319,22 @@ export class FedConfigCache<A extends Audience> implements ConfigCache<A> {
       if (this.#connected) this.#disconnectedSince = this.#now();
       this.#connected = false;
       const delayMs = backoffMs(attempt);
-      this.#logger?.warn(
-        { err: reason, attempt, delayMs },
+      // Once for each time it is gone, and not when it is back at once or this process ends with the control plane.
+      const level = attempt === 1 ? "warn" : "info";
+      this.#logger?.[level](
+        { audience: this.#audience, reason: describe(reason), attempt, delayMs },
         "the config feed was lost; known projects are served as they are",
       );
       await sleep(delayMs, signal);
     }
   }
+}
+
+/** One line: `fetch failed` alone says nothing, its cause does. */
+function describe(reason: unknown): string {
+  if (!(reason instanceof Error)) return String(reason);
+  const { code, message } = (reason.cause ?? {}) as { code?: string; message?: string };
+  return [reason.message, code ?? message].filter(Boolean).join(": ");
 }
 
 /** Only gateways know hosts; every other snapshot has none. */

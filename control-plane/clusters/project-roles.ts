@@ -93,7 +93,8 @@ const DROP_ATTEMPTS = 20;
 /** From then on it is no accident: the sessions of the database that goes on referring to the role are ended. */
 const PATIENT_ATTEMPTS = 2;
 const DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
-const LOCK_NOT_AVAILABLE = "55P03";
+/** Of whoever refers to the role at the same moment: a lock that he holds, each other's lock, the same catalog row. */
+const IN_EACH_OTHERS_WAY = new Set(["55P03", "40P01", "XX000"]);
 
 /**
  * Drops both logins and whatever refers to them anywhere in the cluster: any tenant can write `grant select on mine to
@@ -156,8 +157,8 @@ async function dropReferences(
       if (endsSessions) await terminateOnce(client, database);
       await session.query(`/* dropReferences */ drop owned by ${role} cascade`);
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE)) throw error;
-      // Whoever referred to the role now holds a lock on what he granted: the lock goes with his sessions.
+      if (!(error instanceof pg.DatabaseError && IN_EACH_OTHERS_WAY.has(error.code ?? ""))) throw error;
+      // Whoever refers to the role right now loses what he holds with his sessions; the next attempt drops the rest.
       await terminateOnce(client, database);
     } finally {
       await session.end();

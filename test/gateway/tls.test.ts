@@ -22,12 +22,10 @@ function install(directory: string, certificate: string, host = certificate): vo
 
 async function start(...hosts: string[]) {
   const directory = mkdtempSync(join(tmpdir(), "supalove-certificates-"));
+  cleanups.push(() => rmSync(directory, { recursive: true }));
   for (const host of hosts) install(directory, host);
   const gateway = await startGateway({ tls: { directory, reloadMs: 20, replaceMs: 0 } });
-  cleanups.push(
-    () => gateway.gateway.close(),
-    () => rmSync(directory, { recursive: true }),
-  );
+  cleanups.unshift(() => gateway.gateway.close());
   return { ...gateway, directory };
 }
 

@@ -3,6 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphq
 import "./accounts/account.graphql.ts";
 import "./accounts/accounts.graphql.ts";
 import "./accounts/service-token.graphql.ts";
+import "./advisors/advisors.graphql.ts";
 import "./api-keys/api-keys.graphql.ts";
 import "./audit/audit.graphql.ts";
 import "./clusters/cluster-status.graphql.ts";

@@ -1,7 +1,7 @@
 /** `supalove mails`: what a project's auth service has mailed, or kept because there is no mail server. */
 import { MailsDocument, type MailsQuery, SendTestMailDocument } from "./generated/operations.ts";
 import type { GraphqlClient } from "./graphql-client.ts";
-import { CommandError, printJson } from "./output.ts";
+import { CommandError, printJson, visible } from "./output.ts";
 
 export interface MailsOptions {
   /** How many, newest first. */
@@ -29,12 +29,7 @@ function describe({ createdAt, recipient, subject, kind, state, links, answer }:
     `  ${kind}, ${state.toLowerCase()}`,
   ];
   if (answer) lines.push(`  the mail server: ${answer}`);
-  return [...lines, ...links.map((link) => `  ${link}`)].map(visible).join("\n");
-}
-
-/** Addresses and subjects are what users have typed: a terminal must not take them for commands. */
-function visible(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
+  return [...lines, ...links.map((link) => `  ${link}`)].map((line) => visible(line)).join("\n");
 }
 
 /** @throws {CommandError} when the server did not take it. */

@@ -30,3 +30,8 @@ export class CommandError extends Error {
     this.codes = options.codes ?? [];
   }
 }
+
+/** Texts that others have chosen (names, addresses): a terminal must not take them for commands. */
+export function visible(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
+}

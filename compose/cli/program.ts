@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Environment } from "../environment.ts";
+import { type AdvisorsOptions, showAdvisories } from "./advisors.ts";
 import { connectToControlPlane, getLocalInstance } from "./graphql-client.ts";
 import { type MailsOptions, showMails, testMail } from "./mails.ts";
 import { formatFields, formatTable, printJson } from "./output.ts";
@@ -111,6 +112,18 @@ export function createProgram(environment: () => Environment): Command {
       const ending = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
       await tail(connectToControlPlane(environment()), ref, options, ending.signal);
+    });
+
+  program
+    .command("advisors")
+    .description(
+      "what is often wrong in a project's database, and how it is mended; code 1 for findings of level error",
+    )
+    .argument("<ref>")
+    .option("--all", "also what somebody has decided to live with")
+    .option("--json", "print one JSON document")
+    .action(async (ref: string, options: AdvisorsOptions) => {
+      if (await showAdvisories(connectToControlPlane(environment()), ref, options)) process.exitCode = 1;
     });
 
   program

@@ -18,6 +18,12 @@ export type Scalars = {
   JSON: unknown;
 };
 
+export type AdvisoryCategory = "PERFORMANCE" | "SECURITY";
+
+export type AdvisoryLevel =
+  /** Data can most likely be read or written by whom it should not. */
+  "ERROR" | "INFO" | "WARN";
+
 export type ApiKeyKind =
   /** A JWT that the project's JWT secret signs; made by rotateJwtSecret. */
   | "LEGACY"
@@ -96,6 +102,26 @@ export type SqlRole =
   | "SERVICE_ROLE"
   /** The owner of the project's database. */
   | "USER";
+
+export type AdvisoriesQueryVariables = Exact<{
+  ref: Scalars["ID"];
+}>;
+
+export type AdvisoriesQuery = {
+  project: {
+    advisories: Array<{
+      key: string;
+      name: string;
+      level: AdvisoryLevel;
+      category: AdvisoryCategory;
+      title: string;
+      why: string;
+      object: string;
+      fix?: string | null;
+      ignored?: { reason: string } | null;
+    }>;
+  };
+};
 
 export type MailsQueryVariables = Exact<{
   ref: Scalars["ID"];
@@ -250,6 +276,24 @@ export type RunSqlMutation = {
 
 /** An operation's text; the types of its answer and variables go along. */
 export type OperationText<Data, Variables> = string & { readonly types?: (variables: Variables) => Data };
+
+export const AdvisoriesDocument: OperationText<AdvisoriesQuery, AdvisoriesQueryVariables> = `query Advisories($ref: ID!) {
+  project(ref: $ref) {
+    advisories {
+      key
+      name
+      level
+      category
+      title
+      why
+      object
+      fix
+      ignored {
+        reason
+      }
+    }
+  }
+}`;
 
 export const MailsDocument: OperationText<MailsQuery, MailsQueryVariables> = `query Mails($ref: ID!, $first: Int!, $recipient: String) {
   project(ref: $ref) {

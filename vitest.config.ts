@@ -4,11 +4,24 @@ import { defineConfig } from "vitest/config";
 /** graphql has two builds; tests must load the one that Node loads for its other users, or types of one are strange to the other. */
 const resolve = { alias: { graphql: fileURLToPath(import.meta.resolve("graphql")) } };
 
+/** With a Docker engine that compose/docker-tests.sh has started; nowhere else is there one to use. */
+const docker = {
+  resolve,
+  test: {
+    name: "docker",
+    include: ["test/docker/**/*.test.ts"],
+    fileParallelism: false, // one engine, and fixed names and ports
+    testTimeout: 90_000,
+    hookTimeout: 180_000,
+  },
+};
+
 /** Three tiers: pure and fast, with a PostgreSQL cluster of the run's own, and black-box against running processes. */
 export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
+      ...(process.env.SUPALOVE_DOCKER_TESTS === "1" ? [docker] : []),
       {
         resolve,
         test: {
@@ -36,6 +49,7 @@ export default defineConfig({
         test: {
           name: "blackbox",
           include: ["test/**/*.test.ts"],
+          exclude: ["test/docker/**"],
           globalSetup: ["test/harness/temporary-folder.setup.ts", "test/harness/cluster.setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -140,6 +140,16 @@ export function createProgram(environment: () => Environment): Command {
       else await testMail(api, ref, test);
     });
 
+  program
+    .command("first-run")
+    .description("in the control plane's container: the owner's credentials, as the first start has made them")
+    .option("--token", "make an access token for the command line too")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption & { token?: boolean }) => {
+      const { printFirstRun } = await import("./first-run.ts");
+      await printFirstRun(process.env, { isJson: options.json ?? false, withToken: options.token ?? false });
+    });
+
   const images = program.command("images").description("container images of the stack");
   images
     .command("build")

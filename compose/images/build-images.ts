@@ -14,6 +14,7 @@ import { stageServices } from "./staging.ts";
 export const POSTGRES_MAJOR = 17;
 export const BASE_IMAGE = "supalove/base:trixie";
 export const SERVICES_IMAGE = `supalove/services:${VERSION}`;
+export const HAPROXY_IMAGE = "supalove/haproxy:3";
 export const POSTGRES_IMAGE = `supalove/postgres:${POSTGRES_MAJOR}`;
 
 export interface BuiltImage {
@@ -51,6 +52,11 @@ export async function buildImages(options: { readonly refreshBase: boolean }): P
   });
   await step(POSTGRES_IMAGE, () =>
     buildFrom(POSTGRES_IMAGE, ["supalove.image=postgres", `supalove.postgres.major=${POSTGRES_MAJOR}`], stagePostgres),
+  );
+  await step(HAPROXY_IMAGE, () =>
+    buildFrom(HAPROXY_IMAGE, ["supalove.image=haproxy"], (folder) =>
+      cpSync(join(here, "haproxy"), folder, { recursive: true }),
+    ),
   );
   const dashboardBuild = await ensureDashboardBuild();
   await step(SERVICES_IMAGE, () =>

@@ -1,4 +1,4 @@
-/** One JSON line a request, and one for the life of a WebSocket, without anything in it that opens a door. */
+/** One JSON line a request, and one for the life of a WebSocket, without keys, tokens or anything else that grants access. */
 import type { Exchange } from "./exchange.ts";
 import type { OpenSocket } from "./websocket/open-socket.ts";
 

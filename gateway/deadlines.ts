@@ -29,7 +29,7 @@ class Entry implements Deadline {
   }
 }
 
-/** Passes up to 100 ms late. */
+/** Admission up to 100 ms late. */
 export class Deadlines {
   readonly #entries = new Set<Entry>();
   readonly #timer: NodeJS.Timeout;

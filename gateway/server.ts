@@ -11,7 +11,7 @@ import { DEFAULT_TAKE_TIMEOUT_MS } from "../data-plane/http/response-channel.ts"
 import type { HttpRequest, HttpResponse } from "../data-plane/http/uws.ts";
 import type { LocalServices } from "../data-plane/local-services.ts";
 import { type AccessLog, createAccessLog } from "./access-log.ts";
-import { createPasses, type Passes } from "./admission/passes.ts";
+import { type AdmissionControl, createAdmissionControl } from "./admission/admit.ts";
 import { type Tenant, Tenants } from "./admission/tenants.ts";
 import { ClientRequest } from "./client-request.ts";
 import type { GatewayConfigs } from "./configs.ts";
@@ -105,7 +105,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 class UwsGateway implements Gateway {
   readonly #listener: Listener;
   readonly #sharePort: boolean;
-  readonly #passes: Passes;
+  readonly #admission: AdmissionControl;
   readonly #hops: TrustedHops;
   readonly #requestIds = createRequestIds();
   readonly #deadlines = new Deadlines();
@@ -159,7 +159,7 @@ class UwsGateway implements Gateway {
       const owner = options.peers ? peerFor(options.peers, tenant, service, now()) : null;
       return owner === null ? local : handOverTo(owner, remote);
     };
-    this.#passes = createPasses({
+    this.#admission = createAdmissionControl({
       configs: options.configs,
       tenants: new Tenants(options.tenantCapacity ?? 20_000, maxima, options.peers?.count ?? 1),
       hosts: {
@@ -179,7 +179,7 @@ class UwsGateway implements Gateway {
       now,
     });
     this.#sockets = new SocketProxy({
-      passes: this.#passes,
+      admission: this.#admission,
       currentSnapshot: (ref) => options.configs.peek(ref),
       localServices: options.localServices,
       peers: options.peers ?? null,
@@ -247,7 +247,7 @@ class UwsGateway implements Gateway {
   #register(generation: Generation): void {
     const open = (native: HttpResponse, request: HttpRequest) => this.#open(native, request, generation);
     this.#sockets.register(generation, open);
-    generation.app.any("/*", (native, request) => this.#passes.run(open(native, request)));
+    generation.app.any("/*", (native, request) => this.#admission.run(open(native, request)));
   }
 
   /** Copies all that is needed out of the native objects while they are there. */

@@ -10,7 +10,7 @@ export class FairQueue<T> {
     this.#maxItemsPerKey = maxItemsPerKey;
   }
 
-  /** @returns False when there is no room. */
+  /** @returns False when the queue is full. */
   push(key: string, item: T): boolean {
     const items = this.#byKey.get(key);
     if (this.size >= this.#maxItems || (items?.length ?? 0) >= this.#maxItemsPerKey) return false;

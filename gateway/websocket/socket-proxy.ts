@@ -13,8 +13,8 @@ import type { HttpRequest, HttpResponse } from "../../data-plane/http/uws.ts";
 import { writeServiceResponse } from "../../data-plane/http/write-service-response.ts";
 import { LocalServiceError, type LocalServices } from "../../data-plane/local-services.ts";
 import { CLOSE, MAX_FRAME_BYTES, type SocketOpening } from "../../data-plane/socket-service.ts";
+import type { AdmissionControl } from "../admission/admit.ts";
 import type { AdmittedRequest } from "../admission/admitted.ts";
-import type { Passes } from "../admission/passes.ts";
 import type { Tenant } from "../admission/tenants.ts";
 import type { GatewayErrorCode } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
@@ -30,7 +30,7 @@ import type { Admission, OpenSocket, SocketData } from "./open-socket.ts";
 import { ProxiedSocket } from "./proxied-socket.ts";
 
 export interface SocketProxyOptions {
-  readonly passes: Passes;
+  readonly admission: AdmissionControl;
   /** What is known of a project now; undefined when it is not cached. */
   readonly currentSnapshot: (ref: ProjectRef) => GatewaySnapshot | null | undefined;
   /** The services of this process; null when every upstream is remote. */
@@ -108,7 +108,7 @@ export class SocketProxy {
           return;
         }
         const upgrade: Upgrade = { generation, native, context, key, protocol, isFirstTurn: true };
-        this.#options.passes.runUpgrade(exchange, (admitted) => this.#connect(admitted, upgrade));
+        this.#options.admission.runUpgrade(exchange, (admitted) => this.#connect(admitted, upgrade));
         upgrade.isFirstTurn = false;
       },
       open: (socket) => socket.getUserData().socket.clientOpened(socket),

@@ -1,6 +1,6 @@
 /**
  * The order in which a request is judged: route → snapshot → state → key → limits → upstream. Nothing waits when the
- * project is cached, and the first pass that refuses answers.
+ * project is cached, and the first step that refuses answers.
  */
 import type { GatewaySnapshot, ProjectRef, ServiceName } from "../../control-plane/client/config-snapshot.ts";
 import { headerList } from "../../data-plane/http/header-list.ts";
@@ -17,7 +17,7 @@ import type { Budget } from "./limits.ts";
 import { matchRoute, normalizePath, type RouteMatch } from "./route.ts";
 import type { Tenant, Tenants } from "./tenants.ts";
 
-export interface PassesOptions {
+export interface AdmissionOptions {
   readonly configs: GatewayConfigs;
   readonly tenants: Tenants;
   readonly hosts: GatewayHosts;
@@ -46,14 +46,14 @@ const PROBES: ReadonlySet<string> = new Set(["/health", "/ready"]);
 /** What becomes of a request that passed everything but the choice of its upstream. */
 export type OnAdmitted = (admitted: AdmittedRequest) => void;
 
-export interface Passes {
+export interface AdmissionControl {
   /** Judges a plain request and sends it on. */
   run(exchange: Exchange): void;
   /** Judges the opening of a WebSocket; `onAdmitted` goes on from there. */
   runUpgrade(exchange: Exchange, onAdmitted: OnAdmitted): void;
 }
 
-export function createPasses(options: PassesOptions): Passes {
+export function createAdmissionControl(options: AdmissionOptions): AdmissionControl {
   const { configs, tenants, hosts, now } = options;
   const publicHostName = new URL(options.publicUrl).hostname;
 

@@ -67,7 +67,11 @@ const CASES: readonly (readonly [name: string, script: string, object: string])[
     "public.as_owner",
   ],
   ["materialized_view_in_api", "create materialized view frozen as select 1 as one", "public.frozen"],
-  ["function_search_path_mutable", "create function wander() returns int language sql as 'select 1'", "public.wander()"],
+  [
+    "function_search_path_mutable",
+    "create function wander() returns int language sql as 'select 1'",
+    "public.wander()",
+  ],
   [
     "anon_security_definer_function_executable",
     "create function rise() returns int language sql security definer set search_path = '' as 'select 1'",

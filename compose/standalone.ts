@@ -132,6 +132,7 @@ export async function startStandalone(environment: Environment): Promise<Standal
         logLevel: environment.logLevel,
       }),
       drainMs: DRAIN_MS,
+      codeCache: ensureCodeCache(environment.dataDir),
       logger,
     });
     running.push({ stop: () => workers.stop() });
@@ -148,6 +149,13 @@ export async function startStandalone(environment: Environment): Promise<Standal
     await stop().catch((cause) => logger.error({ err: cause }, "a part did not stop"));
     throw error;
   }
+}
+
+/** Whoever writes there decides what our processes run, so it is nobody else's. */
+function ensureCodeCache(dataDir: string): string {
+  const folder = join(dataDir, "code-cache");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
 }
 
 async function startPostgres(environment: Environment, logger: Logger, onGivenUp: (reason: Error) => void) {

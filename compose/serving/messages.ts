@@ -48,4 +48,4 @@ export type FromWorker =
   | { readonly kind: "leaving" };
 
 /** How often a serving process shows that its event loop turns. */
-export const ALIVE_MS = 1_000;
+export const ALIVE_MS = 250;

@@ -3,6 +3,7 @@
  * it, tells it everything over the channel between them, and replaces it when it ends or stands still.
  */
 
+import { flushCompileCache } from "node:module";
 import { Gauge } from "prom-client";
 import { createConfigCache } from "../../control-plane/client/config-cache.ts";
 import { surviveUnhandled } from "../../control-plane/client/process.ts";
@@ -132,6 +133,7 @@ async function start(settings: WorkerSettings): Promise<(isReplaced: boolean) =>
   await gateway.listen(settings.gatewayPort, settings.host);
   const alive = setInterval(() => tell({ kind: "alive" }), ALIVE_MS);
   tell({ kind: "ready", peerOrigin });
+  flushCompileCache(); // Node would write it at the end, and a process that is killed has none
 
   return async (isReplaced) => {
     await Promise.all([gateway.drain(DRAIN_MS, isReplaced), host.drain(DRAIN_MS)]);

@@ -121,6 +121,12 @@ const monitoring = createRoute({
   component: page(() => import("./monitoring/monitoring-page.tsx"), "MonitoringPage"),
 });
 
+const advisors = createRoute({
+  getParentRoute: () => project,
+  path: "/advisors",
+  component: page(() => import("./advisors/advisors-page.tsx"), "AdvisorsPage"),
+});
+
 const sqlEditor = createRoute({
   getParentRoute: () => project,
   path: "/sql",
@@ -302,7 +308,7 @@ const routeTree = root.addChildren([
     start,
     studio,
     plain.addChildren([projects]),
-    project.addChildren([home, monitoring, users, user, sqlEditor, tables, table, ...settings]),
+    project.addChildren([home, monitoring, advisors, users, user, sqlEditor, tables, table, ...settings]),
     account.addChildren(accountPages),
     organization.addChildren(organizationPages),
     instance.addChildren(instancePages),

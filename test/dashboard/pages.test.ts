@@ -21,6 +21,7 @@ const PAGES = [
   ["home", "/projects/:ref", null],
   ["users", "/projects/:ref/users", "Users"],
   ["monitoring", "/projects/:ref/monitoring", "Monitoring"],
+  ["advisors", "/projects/:ref/advisors", "Advisors"],
   ["settings-general", "/projects/:ref/settings/general", "General"],
   ["settings-keys", "/projects/:ref/settings/keys", "API keys"],
   ["settings-jwt", "/projects/:ref/settings/jwt", "JWT"],

@@ -10,6 +10,7 @@ import {
   HardDrive,
   House,
   KeyRound,
+  Lightbulb,
   Lock,
   Palette,
   Radio,
@@ -54,6 +55,7 @@ export const PROJECT_PAGES: readonly RailGroup[] = [
       { label: "SQL", icon: SquareTerminal, to: "/projects/$ref/sql", least: "DEVELOPER" },
       { label: "Users", icon: Users, to: "/projects/$ref/users", least: "DEVELOPER" },
       { label: "Monitoring", icon: Activity, to: "/projects/$ref/monitoring" },
+      { label: "Advisors", icon: Lightbulb, to: "/projects/$ref/advisors", least: "DEVELOPER" },
     ],
   },
   {

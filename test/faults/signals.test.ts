@@ -16,6 +16,7 @@ import {
   removeDataDir,
   type Stack,
   startStack,
+  supalove,
   temporaryDataDir,
 } from "../harness/standalone.ts";
 
@@ -75,6 +76,40 @@ describe("the stack of npm start", () => {
       }
     },
   );
+
+  test.each([100, 600, 1_500])(
+    "SIGTERM %i ms after the start, whatever is being started then: it ends, nothing is left, and the next start goes well",
+    async (delayMs) => {
+      const child = spawn(node, [resolve(root, "compose/main.ts"), "start"], {
+        env: { ...process.env, ...ports, SUPALOVE_DATA_DIR: dataDir, CONTROL_PLANE_PORT: "0", POSTGRES_PORT: "0" },
+        stdio: "ignore",
+      });
+      const exited = new Promise((gone) => child.once("exit", gone));
+      await new Promise((resume) => setTimeout(resume, delayMs));
+      child.kill("SIGTERM");
+      child.kill("SIGTERM"); // who is in a hurry sends it twice
+      await exited;
+      await vi.waitFor(() => expect(processesOf(dataDir)).toEqual([]), WITHIN);
+      const next = await started();
+      expect(await next.stop()).toBe(0);
+    },
+  );
+
+  test("SIGTERM while a project is being made: it ends in order, and the next start finishes it", async () => {
+    const stack = await started();
+    const made = createProject(dataDir, "half").catch(() => null);
+    await new Promise((resume) => setTimeout(resume, 500));
+    expect(await stack.stop()).toBe(0);
+    await made;
+    expect(processesOf(dataDir)).toEqual([]);
+    const next = await started();
+    await vi.waitFor(async () => {
+      const { stdout } = await supalove(dataDir, ["project", "list", "--json"]);
+      const states = (JSON.parse(stdout) as { state: string }[]).map(({ state }) => state);
+      expect(new Set(states)).toEqual(new Set(["ACTIVE"]));
+    }, WITHIN);
+    expect(await next.stop()).toBe(0);
+  });
 
   test("the primary is killed while a serving process stands still: nothing is left, and the next start goes well", async () => {
     const stack = await started();

@@ -5,10 +5,11 @@ import type { GraphqlContext } from "../context.ts";
 import { InvalidInput, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import { OrganizationType } from "../organizations/organization.graphql.ts";
-import { ORGANIZATION_COLUMNS, type OrganizationRow, requireAccount, requireSession } from "../permissions.ts";
+import { listOrganizationsOfAccount } from "../organizations/organization-table.ts";
+import { requireAccount, requireSession } from "../permissions.ts";
 import { isUuid } from "../uuid.ts";
 import { type AccessTokenRow, createAccessToken, deleteAccessToken, listAccessTokens } from "./access-tokens.ts";
-import { type AccountRow, findAccount, parseName } from "./account-row.ts";
+import { type AccountRow, findAccount, parseName, setAccountName } from "./account-table.ts";
 import { clearedSessionCookie, sessionCookie } from "./sessions.ts";
 import { changeEmail, changePassword, signIn, signOut } from "./sign-in.ts";
 import { hasAccounts, type SignedIn, signUp } from "./sign-up.ts";
@@ -40,13 +41,7 @@ export const ViewerType = builder.objectRef<AccountRow>("Viewer").implement({
       type: [OrganizationType],
       description: "Those the account is a member of, by name.",
       resolve: ({ id, isInstanceOwner }, _args, { database }) =>
-        database.query<OrganizationRow>(
-          `/* viewerOrganizations */ select ${ORGANIZATION_COLUMNS},
-             case when $2 then 'owner' else role::text end as "viewerRole"
-           from memberships join organizations on organizations.id = organization_id
-           where account_id = $1 order by organizations.name, organizations.id`,
-          [id, isInstanceOwner],
-        ),
+        listOrganizationsOfAccount(database, id, isInstanceOwner),
     }),
     accessTokens: t.field({
       type: [AccessTokenType],
@@ -145,7 +140,7 @@ builder.mutationFields((t) => ({
       const { accountId } = requireAccount(context);
       const name = parseName("name", args.name);
       await context.database.transaction(async (tx) => {
-        await tx.query("/* updateAccount */ update accounts set name = $2 where id = $1", [accountId, name]);
+        await setAccountName(tx, accountId, name);
         await recordAudit(tx, context, { action: "account.update", details: { name } });
       });
       return getViewer(context, accountId);

@@ -1,16 +1,23 @@
 /** Everybody's accounts: for the owner of the installation, who helps those that have lost their password. */
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
-import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
+import { pageComplexity, resolveConnection } from "../connections.ts";
 import type { GraphqlContext } from "../context.ts";
-import { containsPattern, type Queryable } from "../database.ts";
+import type { Queryable } from "../database.ts";
 import { Conflict, Forbidden, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import { endAccess } from "../organizations/access-end.ts";
-import { listMemberships } from "../organizations/organization-table.ts";
+import { listMemberships, lockOwnedOrganizations } from "../organizations/organization-table.ts";
 import { requireInstanceOwner, requireSession } from "../permissions.ts";
 import { isUuid } from "../uuid.ts";
-import { ACCOUNT_COLUMNS, type AccountRow, findAccount } from "./account-row.ts";
+import {
+  type AccountRow,
+  countAccounts,
+  deleteAccountRow,
+  findAccount,
+  listAccounts,
+  setPasswordHash,
+} from "./account-table.ts";
 import { checkNewPassword } from "./password-hashing.ts";
 import { deleteOtherSessions } from "./sessions.ts";
 
@@ -34,30 +41,11 @@ builder.queryField("accounts", (t) =>
       args: { search: t.arg.string({ required: false, description: "Part of an e-mail or a name." }) },
       resolve: (_root, args, context) => {
         requireInstanceOwner(context);
-        const pattern = args.search == null ? null : containsPattern(args.search);
-        const matches = "($1::text is null or email ilike $1 or name ilike $1)";
+        const search = args.search ?? null;
         return resolveConnection<AccountRow>(args, {
           cursorOf: ({ email }) => email,
-          page: (page) => {
-            const keyset = keysetSql(page, {
-              key: "lower(accounts.email)",
-              keyOf: (cursor) => `lower(${cursor})`,
-              direction: "asc",
-              firstParameter: 3,
-            });
-            return context.database.query<AccountRow>(
-              `/* accounts */ select ${ACCOUNT_COLUMNS} from accounts
-               where ${matches} and ${keyset.where} order by ${keyset.orderBy} limit $2`,
-              [pattern, page.limit, ...keyset.values],
-            );
-          },
-          count: async () => {
-            const [row] = await context.database.query<{ count: number }>(
-              `/* countAccounts */ select count(*) from accounts where ${matches}`,
-              [pattern],
-            );
-            return row?.count ?? 0;
-          },
+          page: (page) => listAccounts(context.database, search, page),
+          count: () => countAccounts(context.database, search),
         });
       },
     },
@@ -76,10 +64,7 @@ builder.mutationFields((t) => ({
       checkNewPassword("newPassword", newPassword);
       const passwordHash = await context.passwords.hash(account.id, newPassword);
       await context.database.transaction(async (tx) => {
-        await tx.query("/* setAccountPassword */ update accounts set password_hash = $2 where id = $1", [
-          account.id,
-          passwordHash,
-        ]);
+        await setPasswordHash(tx, account.id, passwordHash);
         await deleteOtherSessions(tx, account.id, null);
         await recordAudit(tx, context, { action: "account.set_password", details: { email: account.email } });
         await publishEvent(tx, { topic: "access", accountId: account.id });
@@ -102,7 +87,7 @@ builder.mutationFields((t) => ({
           const ended = await endAccess(tx, context, { organizationId, accountId: id, email, from: role, to: null });
           resets ||= ended;
         }
-        await tx.query("/* deleteAccount */ delete from accounts where id = $1", [account.id]);
+        await deleteAccountRow(tx, account.id);
         await recordAudit(tx, context, { action: "account.delete", details: { email: account.email } });
         await publishEvent(tx, { topic: "access", accountId: account.id });
       });
@@ -123,16 +108,7 @@ async function requireOther(context: GraphqlContext, accountId: string): Promise
 }
 
 async function requireNotLastOwner(tx: Queryable, accountId: string): Promise<void> {
-  // Locked in the order of their ids, as every change of members locks its one organization.
-  const organizations = await tx.query<{ name: string; owners: number }>(
-    `/* requireNotLastOwner */ with owned as (
-       select organizations.id, name from organizations join memberships on organization_id = organizations.id
-       where account_id = $1 and role = 'owner' order by organizations.id for no key update of organizations
-     )
-     select name, (select count(*) from memberships where organization_id = owned.id and role = 'owner') as owners
-     from owned`,
-    [accountId],
-  );
+  const organizations = await lockOwnedOrganizations(tx, accountId);
   const last = organizations.find(({ owners }) => owners < 2);
   if (last) throw new Conflict(`the account is the last owner of ${last.name}: make somebody else an owner first`);
 }

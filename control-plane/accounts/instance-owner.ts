@@ -2,7 +2,7 @@
 import type { Database } from "../database.ts";
 import { insertOrganization } from "../organizations/organization-table.ts";
 import { createAccessToken } from "./access-tokens.ts";
-import { parseEmail, parseName } from "./account-row.ts";
+import { parseEmail, parseName } from "./account-table.ts";
 import { checkNewPassword, type PasswordHashing } from "./password-hashing.ts";
 import { hasAccounts, insertAccount, lockSignUp } from "./sign-up.ts";
 

@@ -5,7 +5,7 @@ import { isUniqueViolation } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { requireInstanceOwner, requireSession } from "../permissions.ts";
 import { isUuid } from "../uuid.ts";
-import { parseName } from "./account-row.ts";
+import { parseName } from "./account-table.ts";
 import { createServiceToken, deleteServiceToken, listServiceTokens, type ServiceTokenRow } from "./service-tokens.ts";
 
 const AudienceEnum = builder.enumType("Audience", {

@@ -5,7 +5,7 @@ import { isUniqueViolation, type Queryable } from "../database.ts";
 import { Conflict, InvalidInput, Unauthenticated } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import type { AccountViewer } from "../viewer.ts";
-import { type AccountRow, findAccountByEmail, parseEmail } from "./account-row.ts";
+import { type AccountRow, findAccountByEmail, parseEmail } from "./account-table.ts";
 import { checkNewPassword } from "./password-hashing.ts";
 import { createSession, deleteOtherSessions, deleteSession } from "./sessions.ts";
 import type { SignedIn } from "./sign-up.ts";

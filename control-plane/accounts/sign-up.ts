@@ -6,7 +6,7 @@ import { Conflict, Forbidden } from "../errors.ts";
 import { publishEvent } from "../events.ts";
 import { findInvitation, useInvitation } from "../organizations/invitations.ts";
 import { insertOrganization } from "../organizations/organization-table.ts";
-import { ACCOUNT_COLUMNS, type AccountRow, parseEmail, parseName } from "./account-row.ts";
+import { ACCOUNT_COLUMNS, type AccountRow, parseEmail, parseName } from "./account-table.ts";
 import { checkNewPassword } from "./password-hashing.ts";
 import { createSession, type NewSession } from "./sessions.ts";
 

@@ -1,5 +1,5 @@
 /** API keys: what clients put into the header `apikey`. */
-import { parseName } from "../accounts/account-row.ts";
+import { parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";

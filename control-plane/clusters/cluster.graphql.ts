@@ -1,5 +1,5 @@
 /** The PostgreSQL servers that hold shared projects: for the owner of the installation. */
-import { parseName } from "../accounts/account-row.ts";
+import { parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";

@@ -16,7 +16,7 @@ export interface InvitationRow {
   readonly expiresAt: Date;
 }
 
-export const INVITATION_COLUMNS = `invitations.id, invitations.organization_id as "organizationId", invitations.email,
+const INVITATION_COLUMNS = `invitations.id, invitations.organization_id as "organizationId", invitations.email,
   invitations.role, invitations.created_at as "createdAt", invitations.expires_at as "expiresAt"`;
 
 /** Inviting an address again replaces its invitation: the older token stops working. */
@@ -78,4 +78,22 @@ export async function useInvitation(
   if (!invitation) throw new NotFound("invitation");
   await insertMember(tx, invitation.organizationId, account.id, invitation.role);
   return invitation;
+}
+
+/** Those that are still open, newest first. */
+export async function listInvitations(db: Queryable, organizationId: string, now: number): Promise<InvitationRow[]> {
+  return db.query<InvitationRow>(
+    `/* listInvitations */ select ${INVITATION_COLUMNS} from invitations
+     where organization_id = $1 and expires_at > $2 order by created_at desc, id`,
+    [organizationId, new Date(now)],
+  );
+}
+
+/** @returns the address that was invited; null when there is no such invitation. */
+export async function deleteInvitation(tx: Queryable, organizationId: string, id: string): Promise<string | null> {
+  const [row] = await tx.query<{ email: string }>(
+    "/* deleteInvitation */ delete from invitations where organization_id = $1 and id = $2 returning email",
+    [organizationId, id],
+  );
+  return row?.email ?? null;
 }

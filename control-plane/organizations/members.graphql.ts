@@ -1,19 +1,33 @@
 /** Members and invitations of an organization. */
-import { findAccountByEmail, parseEmail } from "../accounts/account-row.ts";
+import { findAccountByEmail, parseEmail } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
-import { keysetSql, pageComplexity, resolveConnection } from "../connections.ts";
-import type { GraphqlContext } from "../context.ts";
+import { pageComplexity, resolveConnection } from "../connections.ts";
 import type { Queryable } from "../database.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { publishEvent } from "../events.ts";
-import { type OrganizationRow, requireAccount, requireOrganization } from "../permissions.ts";
+import { requireAccount, requireOrganization } from "../permissions.ts";
 import { isUuid } from "../uuid.ts";
 import type { AccountViewer } from "../viewer.ts";
-import { createInvitation, INVITATION_COLUMNS, type InvitationRow, useInvitation } from "./invitations.ts";
+import {
+  createInvitation,
+  deleteInvitation,
+  type InvitationRow,
+  listInvitations,
+  useInvitation,
+} from "./invitations.ts";
 import { changeMember, requireMayGive } from "./member-changes.ts";
 import { OrganizationType, RoleEnum } from "./organization.graphql.ts";
-import { findMember, insertMember, MEMBER_COLUMNS, type MemberRow } from "./organization-table.ts";
+import {
+  countMembers,
+  deleteMember,
+  findMember,
+  haveCommonOrganization,
+  insertMember,
+  listMembers,
+  type MemberRow,
+  setMemberRole,
+} from "./organization-table.ts";
 
 export const MemberType = builder.objectRef<MemberRow>("Member").implement({
   description: "An account's place in an organization.",
@@ -64,20 +78,8 @@ builder.objectFields(OrganizationType, (t) => ({
       resolve: (organization, args, { database }) =>
         resolveConnection<MemberRow>(args, {
           cursorOf: ({ email }) => email,
-          page: (page) => {
-            const keyset = keysetSql(page, {
-              key: "lower(accounts.email)",
-              keyOf: (cursor) => `lower(${cursor})`,
-              direction: "asc",
-              firstParameter: 3,
-            });
-            return database.query<MemberRow>(
-              `/* members */ select ${MEMBER_COLUMNS} from memberships join accounts on accounts.id = account_id
-             where organization_id = $1 and ${keyset.where} order by ${keyset.orderBy} limit $2`,
-              [organization.id, page.limit, ...keyset.values],
-            );
-          },
-          count: () => countMembers({ database }, organization),
+          page: (page) => listMembers(database, organization.id, page),
+          count: () => countMembers(database, organization.id),
         }),
     },
     builder.connectionObject({ type: MemberType, name: "MemberConnection" }),
@@ -87,22 +89,10 @@ builder.objectFields(OrganizationType, (t) => ({
     description: "Open invitations. Role ADMIN and up.",
     resolve: async (organization, _args, context) => {
       await requireOrganization(context, organization.id, "members.manage");
-      return context.database.query<InvitationRow>(
-        `/* invitations */ select ${INVITATION_COLUMNS} from invitations
-         where organization_id = $1 and expires_at > $2 order by created_at desc, id`,
-        [organization.id, new Date(context.now())],
-      );
+      return listInvitations(context.database, organization.id, context.now());
     },
   }),
 }));
-
-async function countMembers({ database }: Pick<GraphqlContext, "database">, { id }: OrganizationRow): Promise<number> {
-  const [row] = await database.query<{ count: number }>(
-    "/* countMembers */ select count(*) from memberships where organization_id = $1",
-    [id],
-  );
-  return row?.count ?? 0;
-}
 
 builder.mutationFields((t) => ({
   addMember: t.field({
@@ -158,17 +148,12 @@ builder.mutationFields((t) => ({
     resolve: async (_root, { organizationId, id }, context) => {
       await requireOrganization(context, organizationId, "members.manage");
       await context.database.transaction(async (tx) => {
-        const [invitation] = isUuid(id)
-          ? await tx.query<{ email: string }>(
-              "/* revokeInvitation */ delete from invitations where organization_id = $1 and id = $2 returning email",
-              [organizationId, id],
-            )
-          : [];
-        if (!invitation) throw new NotFound("invitation");
+        const email = isUuid(id) ? await deleteInvitation(tx, organizationId, id) : null;
+        if (email === null) throw new NotFound("invitation");
         await recordAudit(tx, context, {
           action: "invitation.revoke",
           organizationId,
-          details: { email: invitation.email },
+          details: { email },
         });
       });
       return id;
@@ -185,10 +170,7 @@ builder.mutationFields((t) => ({
         parseAccountId(accountId),
         role,
         async (tx, before) => {
-          await tx.query(
-            "/* changeMemberRole */ update memberships set role = $3 where organization_id = $1 and account_id = $2",
-            [organizationId, accountId, role],
-          );
+          await setMemberRole(tx, organizationId, accountId, role);
           const details = { email: before.email, from: before.role, to: role };
           await recordAudit(tx, context, { action: "member.change_role", organizationId, details });
         },
@@ -202,10 +184,7 @@ builder.mutationFields((t) => ({
     args: { organizationId: t.arg.id(), accountId: t.arg.id() },
     resolve: async (_root, { organizationId, accountId }, context) => {
       await changeMember(context, organizationId, parseAccountId(accountId), null, async (tx, { email, role }) => {
-        await tx.query("/* removeMember */ delete from memberships where organization_id = $1 and account_id = $2", [
-          organizationId,
-          accountId,
-        ]);
+        await deleteMember(tx, organizationId, accountId);
         await recordAudit(tx, context, { action: "member.remove", organizationId, details: { email, role } });
       });
       return accountId;
@@ -220,12 +199,7 @@ builder.mutationFields((t) => ({
  */
 async function isAcquainted(tx: Queryable, viewer: AccountViewer, accountId: string): Promise<boolean> {
   if (viewer.isInstanceOwner) return true;
-  const shared = await tx.query(
-    `/* isAcquainted */ select from memberships mine join memberships theirs using (organization_id)
-     where mine.account_id = $1 and theirs.account_id = $2 limit 1`,
-    [viewer.accountId, accountId],
-  );
-  return shared.length > 0;
+  return haveCommonOrganization(tx, viewer.accountId, accountId);
 }
 
 /** An id that is no UUID names nobody. */

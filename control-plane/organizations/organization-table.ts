@@ -13,7 +13,7 @@ export interface MemberRow {
   readonly createdAt: Date;
 }
 
-export const MEMBER_COLUMNS = `memberships.organization_id as "organizationId", memberships.account_id as "accountId",
+const MEMBER_COLUMNS = `memberships.organization_id as "organizationId", memberships.account_id as "accountId",
   accounts.email, accounts.name, memberships.role, memberships.created_at as "createdAt"`;
 
 /** Makes the organization with its first owner. The slug comes from the name; a taken one gets random digits. */
@@ -122,4 +122,114 @@ export async function countOwners(tx: Queryable, organizationId: string): Promis
     [organizationId],
   );
   return row?.owners ?? 0;
+}
+
+/** By e-mail. */
+export async function listMembers(db: Queryable, organizationId: string, page: Page): Promise<MemberRow[]> {
+  const keyset = keysetSql(page, {
+    key: "lower(accounts.email)",
+    keyOf: (cursor) => `lower(${cursor})`,
+    direction: "asc",
+    firstParameter: 3,
+  });
+  return db.query<MemberRow>(
+    `/* listMembers */ select ${MEMBER_COLUMNS} from memberships join accounts on accounts.id = account_id
+     where organization_id = $1 and ${keyset.where} order by ${keyset.orderBy} limit $2`,
+    [organizationId, page.limit, ...keyset.values],
+  );
+}
+
+export async function countMembers(db: Queryable, organizationId: string): Promise<number> {
+  const [row] = await db.query<{ count: number }>(
+    "/* countMembers */ select count(*) from memberships where organization_id = $1",
+    [organizationId],
+  );
+  return row?.count ?? 0;
+}
+
+export async function setMemberRole(
+  tx: Queryable,
+  organizationId: string,
+  accountId: string,
+  role: Role,
+): Promise<void> {
+  await tx.query(
+    "/* setMemberRole */ update memberships set role = $3 where organization_id = $1 and account_id = $2",
+    [organizationId, accountId, role],
+  );
+}
+
+export async function deleteMember(tx: Queryable, organizationId: string, accountId: string): Promise<void> {
+  await tx.query("/* deleteMember */ delete from memberships where organization_id = $1 and account_id = $2", [
+    organizationId,
+    accountId,
+  ]);
+}
+
+export async function haveCommonOrganization(tx: Queryable, accountId: string, otherId: string): Promise<boolean> {
+  const shared = await tx.query(
+    `/* haveCommonOrganization */ select from memberships mine join memberships theirs using (organization_id)
+     where mine.account_id = $1 and theirs.account_id = $2 limit 1`,
+    [accountId, otherId],
+  );
+  return shared.length > 0;
+}
+
+/** Those an account is a member of, by name. @param actsAsOwner Its role counts as owner in each. */
+export async function listOrganizationsOfAccount(
+  db: Queryable,
+  accountId: string,
+  actsAsOwner: boolean,
+): Promise<OrganizationRow[]> {
+  return db.query<OrganizationRow>(
+    `/* listOrganizationsOfAccount */ select ${ORGANIZATION_COLUMNS},
+       case when $2 then 'owner' else role::text end as "viewerRole"
+     from memberships join organizations on organizations.id = organization_id
+     where account_id = $1 order by organizations.name, organizations.id`,
+    [accountId, actsAsOwner],
+  );
+}
+
+export async function setOrganizationName(tx: Queryable, id: string, name: string): Promise<void> {
+  await tx.query("/* setOrganizationName */ update organizations set name = $2 where id = $1", [id, name]);
+}
+
+/** False, and nothing is done, while it has projects. Deleted projects lose their organization. */
+export async function deleteOrganizationWithoutProjects(tx: Queryable, id: string): Promise<boolean> {
+  // The row's lock also keeps new projects out: their foreign key waits for it.
+  await tx.query("/* deleteOrganizationWithoutProjects: lock */ select from organizations where id = $1 for update", [
+    id,
+  ]);
+  const projects = await tx.query(
+    `/* deleteOrganizationWithoutProjects: projects */ select from projects
+     where organization_id = $1 and deleted_at is null limit 1`,
+    [id],
+  );
+  if (projects.length > 0) return false;
+  await tx.query(
+    `/* deleteOrganizationWithoutProjects: tombstones */ update projects set organization_id = null
+     where organization_id = $1`,
+    [id],
+  );
+  await tx.query("/* deleteOrganizationWithoutProjects */ delete from organizations where id = $1", [id]);
+  return true;
+}
+
+/**
+ * Organizations that an account owns, with their numbers of owners. They are locked in the order of their ids, as every
+ * change of members locks its one organization.
+ */
+export async function lockOwnedOrganizations(
+  tx: Queryable,
+  accountId: string,
+): Promise<{ readonly name: string; readonly owners: number }[]> {
+  return tx.query(
+    `/* lockOwnedOrganizations */ with owned as (
+       select organizations.id, name from organizations join memberships on organization_id = organizations.id
+       where account_id = $1 and role = 'owner' order by organizations.id for no key update of organizations
+     )
+     select name, (select count(*) from memberships where organization_id = owned.id and role = 'owner') as owners
+     from owned`,
+    [accountId],
+  );
 }

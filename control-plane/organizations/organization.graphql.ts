@@ -1,6 +1,6 @@
 /** Organizations: the type, and what is done to an organization itself. Members are in members.graphql.ts. */
 
-import { parseName } from "../accounts/account-row.ts";
+import { lockAccount, parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { pageComplexity, resolveConnection } from "../connections.ts";
@@ -11,8 +11,10 @@ import { type OrganizationRow, requireAccount, requireInstanceOwner, requireOrga
 import {
   countOrganizations,
   countOwnedOrganizations,
+  deleteOrganizationWithoutProjects,
   insertOrganization,
   listOrganizations,
+  setOrganizationName,
 } from "./organization-table.ts";
 
 export const RoleEnum = builder.enumType("Role", {
@@ -92,10 +94,7 @@ builder.mutationFields((t) => ({
       const organization = await requireOrganization(context, args.id, "organization.update");
       const name = parseName("name", args.name);
       await context.database.transaction(async (tx) => {
-        await tx.query("/* renameOrganization */ update organizations set name = $2 where id = $1", [
-          organization.id,
-          name,
-        ]);
+        await setOrganizationName(tx, organization.id, name);
         await recordAudit(tx, context, {
           action: "organization.rename",
           organizationId: organization.id,
@@ -112,20 +111,9 @@ builder.mutationFields((t) => ({
     resolve: async (_root, args, context) => {
       const organization = await requireOrganization(context, args.id, "organization.delete");
       await context.database.transaction(async (tx) => {
-        // The row's lock also keeps new projects out: their foreign key waits for it.
-        await tx.query("/* deleteOrganization: lock */ select from organizations where id = $1 for update", [
-          organization.id,
-        ]);
-        const projects = await tx.query(
-          "/* deleteOrganization: projects */ select from projects where organization_id = $1 and deleted_at is null limit 1",
-          [organization.id],
-        );
-        if (projects.length > 0) throw new Conflict("delete the organization's projects first");
-        await tx.query(
-          "/* deleteOrganization: tombstones */ update projects set organization_id = null where organization_id = $1",
-          [organization.id],
-        );
-        await tx.query("/* deleteOrganization */ delete from organizations where id = $1", [organization.id]);
+        if (!(await deleteOrganizationWithoutProjects(tx, organization.id))) {
+          throw new Conflict("delete the organization's projects first");
+        }
         await recordAudit(tx, context, {
           action: "organization.delete",
           details: { id: organization.id, name: organization.name },
@@ -138,7 +126,7 @@ builder.mutationFields((t) => ({
 
 /** Each may hold a share of what the installation gives to an organization. One at a time for each account. */
 async function requireRoomForOrganization(tx: Queryable, context: GraphqlContext, accountId: string): Promise<void> {
-  await tx.query("/* requireRoomForOrganization */ select from accounts where id = $1 for no key update", [accountId]);
+  await lockAccount(tx, accountId);
   const owned = await countOwnedOrganizations(tx, accountId);
   const most = context.settings.maxOrganizationsPerAccount;
   if (owned >= most) throw new Conflict(`an account owns at most ${most} organizations here`);

@@ -1,7 +1,7 @@
 /** The people who sign in to a project's application, and its first one with the one-time password. */
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
-import { parseEmail } from "../accounts/account-row.ts";
+import { parseEmail } from "../accounts/account-table.ts";
 import { hashGeneratedPassword } from "../accounts/password-hashing.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";

@@ -1,5 +1,5 @@
 /** One user of a project in full, and what the people who run the project change of it. */
-import { parseEmail } from "../accounts/account-row.ts";
+import { parseEmail } from "../accounts/account-table.ts";
 import { builder } from "../builder.ts";
 import { isUniqueViolation } from "../database.ts";
 import { Conflict, InvalidInput, NotFound } from "../errors.ts";

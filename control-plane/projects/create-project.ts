@@ -1,6 +1,6 @@
 /** A new project: its row and the operation that makes it run, in one transaction. */
 import { randomInt } from "node:crypto";
-import { parseName } from "../accounts/account-row.ts";
+import { parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { type ProjectRef, parseProjectRef } from "../client/config-snapshot.ts";
 import type { GraphqlContext } from "../context.ts";

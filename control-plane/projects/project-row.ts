@@ -46,3 +46,27 @@ export async function findProjectForUpdate(tx: Queryable, ref: string): Promise<
   );
   return row ?? null;
 }
+
+/** A deleted project too. */
+export async function findProjectOrTombstone(db: Queryable, ref: string): Promise<ProjectRow | null> {
+  const [row] = await db.query<ProjectRow>(
+    `/* findProjectOrTombstone */ select ${PROJECT_COLUMNS} from projects where ref = $1`,
+    [ref],
+  );
+  return row ?? null;
+}
+
+export async function storeSettings(
+  tx: Queryable,
+  ref: string,
+  stored: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await tx.query("/* storeSettings */ update projects set settings = $2 where ref = $1", [ref, JSON.stringify(stored)]);
+}
+
+export async function setProjectName(tx: Queryable, ref: string, name: string): Promise<void> {
+  await tx.query("/* setProjectName */ update projects set name = $2, updated_at = clock_timestamp() where ref = $1", [
+    ref,
+    name,
+  ]);
+}

@@ -1,14 +1,13 @@
 /** States of projects, pushed as they change. */
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";
-import type { Queryable } from "../database.ts";
 import type { ControlPlaneEvent } from "../events.ts";
 import { listMemberships } from "../organizations/organization-table.ts";
 import { requireAccount, requireOrganization, requireProject } from "../permissions.ts";
 import { follow } from "../subscriptions.ts";
 import { ProjectType } from "./project.graphql.ts";
 import { latestProjectVersion, listChangedProjects, type ProjectScope } from "./project-list.ts";
-import { PROJECT_COLUMNS, type ProjectRow } from "./project-row.ts";
+import { findProjectOrTombstone, type ProjectRow } from "./project-row.ts";
 
 builder.subscriptionFields((t) => ({
   projectStatus: t.field({
@@ -90,12 +89,4 @@ function createChangeReader({ database }: GraphqlContext, scope: ProjectScope, c
     if (!event) return changed.filter(({ deletedAt }) => deletedAt === null);
     return changed.length === 0 ? null : changed;
   };
-}
-
-async function findProjectOrTombstone(db: Queryable, ref: string): Promise<ProjectRow | null> {
-  const [row] = await db.query<ProjectRow>(
-    `/* findProjectOrTombstone */ select ${PROJECT_COLUMNS} from projects where ref = $1`,
-    [ref],
-  );
-  return row ?? null;
 }

@@ -1,6 +1,6 @@
 /** Projects: the type, its queries, and what is done to a project as a whole. Features add fields to the type. */
 import { ViewerType } from "../accounts/account.graphql.ts";
-import { type AccountRow, parseName } from "../accounts/account-row.ts";
+import { type AccountRow, parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { projectDatabaseName, projectUserName } from "../clusters/names.ts";
@@ -17,7 +17,7 @@ import type { OperationKind } from "../provisioning/operation.ts";
 import { createProject } from "./create-project.ts";
 import { listOperations, OperationType } from "./operation.graphql.ts";
 import { countProjects, listProjects, type ProjectFilter, type ProjectScope } from "./project-list.ts";
-import { findProject, type ProjectRow } from "./project-row.ts";
+import { findProject, type ProjectRow, setProjectName } from "./project-row.ts";
 
 export const ProjectStateEnum = builder.enumType("ProjectState", {
   description: "Those that end in -ING pass by themselves. FAILED is left by retryProject or deleteProject.",
@@ -242,10 +242,7 @@ builder.mutationFields((t) => {
         const { ref, organizationId, state, ...project } = await requireProject(context, args.ref, "project.update");
         const name = parseName("name", args.name);
         return context.database.transaction(async (tx) => {
-          await tx.query(
-            "/* renameProject */ update projects set name = $2, updated_at = clock_timestamp() where ref = $1",
-            [ref, name],
-          );
+          await setProjectName(tx, ref, name);
           const details = { from: project.name, to: name };
           await recordAudit(tx, context, { action: "project.rename", organizationId, projectRef: ref, details });
           await touchProject(tx, ref); // project lists follow the version

@@ -1,12 +1,13 @@
 /** Settings of a project as typed fields and inputs, both made from the catalogue. */
+
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import type { GraphqlContext } from "../context.ts";
 import { claimCustomHosts, listCustomHosts } from "../custom-hosts/custom-host-table.ts";
-import type { Queryable } from "../database.ts";
 import { requireProject } from "../permissions.ts";
 import { changeProjectConfig } from "./locked-project.ts";
 import { ProjectType } from "./project.graphql.ts";
+import { storeSettings } from "./project-row.ts";
 import { changeSettings, createSettingsPolicy, effectiveSettings, type SettingsGroup } from "./settings.ts";
 import type { Field, Fields } from "./settings-field.ts";
 
@@ -126,10 +127,6 @@ async function updateSettings(
 /** People put passwords into app settings: of a map only the names are noted. */
 function auditable(value: unknown): unknown {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : value;
-}
-
-async function storeSettings(tx: Queryable, ref: string, stored: Readonly<Record<string, unknown>>): Promise<void> {
-  await tx.query("/* storeSettings */ update projects set settings = $2 where ref = $1", [ref, JSON.stringify(stored)]);
 }
 
 /** GraphQL's type of each setting; a setting with choices gets an enum of its own. */

@@ -1,5 +1,5 @@
 /** Access keys of the S3 endpoint of projects: for tools that speak S3. */
-import { parseName } from "../accounts/account-row.ts";
+import { parseName } from "../accounts/account-table.ts";
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
 import { Conflict, NotFound } from "../errors.ts";

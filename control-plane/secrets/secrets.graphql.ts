@@ -1,21 +1,16 @@
 /** Secrets of a project: those that provisioning has made, and people's own. Lists never hold values. */
+
 import { recordAudit } from "../audit/record-audit.ts";
 import { builder } from "../builder.ts";
-import type { Queryable } from "../database.ts";
 import { Conflict, InvalidInput, NotFound } from "../errors.ts";
 import { requireProject } from "../permissions.ts";
 import { withProjectLocked } from "../projects/locked-project.ts";
 import { ProjectType } from "../projects/project.graphql.ts";
 import { INTERNAL_SECRETS, isReservedSecretName, isSecretName, SYSTEM_SECRETS } from "./names.ts";
+import { listSecrets, type SecretRow } from "./secret-table.ts";
 
 const MAX_VALUE_BYTES = 64 * 1024;
 const MAX_OWN_SECRETS = 200;
-
-interface SecretRow {
-  readonly name: string;
-  readonly isSystem: boolean;
-  readonly updatedAt: Date;
-}
 
 const SecretType = builder.objectRef<SecretRow>("Secret").implement({
   fields: (t) => ({
@@ -102,14 +97,6 @@ builder.mutationFields((t) => ({
     },
   }),
 }));
-
-async function listSecrets(db: Queryable, ref: string): Promise<SecretRow[]> {
-  return db.query<SecretRow>(
-    `/* listSecrets */ select name, is_system as "isSystem", updated_at as "updatedAt" from project_secrets
-     where project_ref = $1 and name <> all ($2) order by name`,
-    [ref, INTERNAL_SECRETS],
-  );
-}
 
 function checkOwnName(name: string): void {
   if (!isSecretName(name))

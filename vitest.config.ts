@@ -11,7 +11,7 @@ const docker = {
     name: "docker",
     include: ["test/docker/**/*.test.ts"],
     fileParallelism: false, // one engine, and fixed names and ports
-    testTimeout: 90_000,
+    testTimeout: 120_000,
     hookTimeout: 180_000,
   },
 };

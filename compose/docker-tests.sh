@@ -7,8 +7,14 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 results=${1:-}
 
+# Where no test could run there is a count all the same: whoever adds them up sees it.
+count_as() {
+  [ -z "$results" ] || [ -s "$results" ] || printf '{"numPassedTests":0,"numFailedTests":%s,"numPendingTests":%s}' "$1" "$2" >"$results"
+}
+
 skip() {
   echo "docker tests skipped: $1"
+  count_as 0 1
   [ "${SUPALOVE_REQUIRE_DOCKER:-}" = 1 ] && exit 1
   exit 0
 }
@@ -135,4 +141,5 @@ if [ "$(machine_state)" != "$before" ]; then
   # Other programs may add interfaces meanwhile; forwarding and the rules of the firewall are ours to leave alone.
   [ "$(machine_state | grep -vE '^ ')" = "$(echo "$before" | grep -vE '^ ')" ] || status=1
 fi
+[ "$status" = 0 ] || count_as 1 0
 exit "$status"

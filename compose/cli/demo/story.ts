@@ -189,6 +189,8 @@ export function story(project: StoryProject, runSql: (sql: string) => Promise<vo
         await hers.send({ type: "broadcast", event: "greeting", payload: { text: "good evening" } });
         expectEqual(await within(heard, "the broadcast"), "good evening");
         await Promise.all([grace.removeChannel(hers), ada.removeChannel(his)]);
+        // Else supabase-js keeps both sockets, and this process, for the better part of a minute.
+        await Promise.all([grace.realtime.disconnect(), ada.realtime.disconnect()]);
         return "good evening";
       },
     },

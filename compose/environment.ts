@@ -5,6 +5,7 @@ import { z } from "zod";
 import { parseVariables, secret } from "../control-plane/client/environment-variables.ts";
 import { HELD_VARIABLES, type Maxima, maximaOf, SERVICE_VARIABLES } from "../control-plane/client/maxima.ts";
 import { OPERATOR_VARIABLES, type OperatorOptions, operatorOptions } from "../control-plane/operator-variables.ts";
+import { type ImageOverrides, imageOverrides } from "../control-plane/provisioning/dedicated/images.ts";
 import type { S3StoreOptions } from "../data-plane/storage/backend/storage-options.ts";
 import { STORAGE_VARIABLES, s3StoreOptions } from "../data-plane/storage/environment.ts";
 
@@ -60,6 +61,11 @@ export const ENVIRONMENT = z.object({
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("warn")
     .describe("Least level logged, as JSON lines on standard error; `info` and below add the access log."),
+  SUPALOVE_IMAGES: imageOverrides
+    .optional()
+    .describe(
+      'Images instead of those of `images list`, as JSON: {"supabase":{"rest":"registry.example.com/rest:1"}}.',
+    ),
   SUPALOVE_URL: z.url().optional().describe("Command line: control plane to talk to instead of the local one."),
   SUPALOVE_TOKEN: secret(
     z.string().optional().describe("Command line: personal access token (sbp_…) for SUPALOVE_URL."),
@@ -86,6 +92,7 @@ export interface Environment {
   /** Null: objects lie in the data folder. */
   readonly s3Store: S3StoreOptions | null;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly images: ImageOverrides;
   readonly controlPlaneUrl: string | undefined;
   readonly token: string | undefined;
 }
@@ -108,6 +115,7 @@ export function parseEnvironment(variables: NodeJS.ProcessEnv): Environment {
     maxima: maximaOf(values),
     s3Store: s3StoreOptions(values),
     logLevel: values.SUPALOVE_LOG_LEVEL,
+    images: values.SUPALOVE_IMAGES ?? {},
     controlPlaneUrl: values.SUPALOVE_URL?.replace(/\/+$/, ""),
     token: values.SUPALOVE_TOKEN,
   };

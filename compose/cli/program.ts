@@ -161,6 +161,15 @@ export function createProgram(environment: () => Environment): Command {
       await printBuiltImages({ refreshBase: options.refreshBase ?? false, isJson: options.json ?? false });
     });
 
+  images
+    .command("list")
+    .description("which image runs which service of a project's own containers, SUPALOVE_IMAGES applied")
+    .option("--json", "print JSON, with the variables that the official images are given")
+    .action(async (options: JsonOption) => {
+      const { printImageTable } = await import("./images.ts");
+      printImageTable(environment(), options.json ?? false);
+    });
+
   addProjectCommands(program.command("project").description("create, look at and change projects"), environment);
   addStorageCommands(
     program.command("storage").description("files of projects: ss://<ref>/<bucket>/<path>"),

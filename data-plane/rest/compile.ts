@@ -2,67 +2,27 @@
  * From a request and the schema cache to the statement that serves it: plan, then SQL. What comes out holds no value of
  * the request, so it serves every later request of the same shape.
  */
+import type { CompiledRequest, CountMode, Query } from "./compiled-request.ts";
 import type { RestConfig } from "./config.ts";
-import { RestError, restError } from "./error.ts";
-import { findRoutine } from "./plan/find-routine.ts";
-import { fuzzyMatches } from "./plan/fuzzy.ts";
+import { restError } from "./error.ts";
+import { chooseRoutine } from "./plan/choose-routine.ts";
+import { countModeOf } from "./plan/count-mode.ts";
+import { findRelation } from "./plan/find-relation.ts";
 import { chooseRepresentation, type Representation } from "./plan/media.ts";
 import { planRead, planWriteConditions, type ReadPlan, type ReadPlanOptions } from "./plan/plan-read.ts";
 import type { FieldItem, PlannedItem, ReadNode } from "./plan/read-plan.ts";
+import { checkConditions, checkReplace, payloadRows, upsertOf } from "./plan/write-input.ts";
 import { answerSelect, bodyExpression, readsRowsTwice } from "./query/body-sql.ts";
 import { type CallArguments, callSql } from "./query/call-sql.ts";
-import type { PayloadColumn, PayloadRows } from "./query/payload-sql.ts";
 import { ReadSql, type RowSource, smallerLimit } from "./query/read-sql.ts";
 import { searchPath } from "./query/settings-sql.ts";
-import { type Binding, quoteIdentifier, quoteQualified, SqlWriter } from "./query/sql.ts";
+import { quoteIdentifier, quoteQualified, SqlWriter } from "./query/sql.ts";
 import { deleteSql, insertSql, type Returning, UPDATED_COUNT, type Upsert, updateSql } from "./query/write-sql.ts";
 import type { ApiRequest } from "./request/api-request.ts";
 import { parseQueryParameters } from "./request/query-parameters.ts";
 import type { QueryParameters } from "./request/query-types.ts";
 import { parseIsolation } from "./schema-cache/build.ts";
-import type { Isolation, Relation, Routine, SchemaCache } from "./schema-cache/types.ts";
-
-export interface Query {
-  readonly text: string;
-  readonly bindings: readonly Binding[];
-}
-
-/** How the total of a Content-Range comes about. */
-export type CountMode =
-  | "none"
-  /** There is no page: as many rows as were answered. */
-  | "page"
-  /** Counted by the statement. */
-  | "exact"
-  /** The server's estimate, from a second statement. */
-  | "planned"
-  /** Counted up to the limit of rows, if there is one; beyond it the estimate, if that is more. */
-  | "estimated";
-
-export interface CompiledRequest {
-  readonly action: "read" | "insert" | "update" | "replace" | "delete" | "call";
-  readonly query: Query;
-  /** EXPLAIN of the rows to be counted. */
-  readonly estimate: Query | null;
-  readonly count: CountMode;
-  readonly representation: Representation;
-  /** Whether the body is sent: no HEAD, no `return=minimal`, no function without a result. */
-  readonly hasBody: boolean;
-  readonly readOnly: boolean;
-  readonly searchPath: string;
-  readonly isolation: Isolation | null;
-  /** Settings of the function that hold for the whole transaction. */
-  readonly settings: readonly (readonly [name: string, value: string])[];
-  /** The result must be exactly one row. */
-  readonly singular: boolean;
-  readonly maxAffected: number | null;
-  /** Name of the relation and its key, when a Location is to be told. */
-  readonly location: { readonly relation: string; readonly primaryKey: readonly string[] } | null;
-  /** Of an insert: conflicts are merged, so that the status tells whether anything was inserted. */
-  readonly merges: boolean;
-  readonly hasResolution: boolean;
-  readonly legacyNames: ReadPlan["legacyNames"];
-}
+import type { Relation, Routine, SchemaCache } from "./schema-cache/types.ts";
 
 /** @throws {RestError} of planning: PGRST100 and on. */
 export function compileRequest(request: ApiRequest, cache: SchemaCache, config: RestConfig): CompiledRequest {
@@ -71,23 +31,6 @@ export function compileRequest(request: ApiRequest, cache: SchemaCache, config: 
   if (request.target.kind === "routine") return compiler.call(request.target.name);
   if (request.target.kind === "root") throw restError("PGRST125");
   return compiler.relation(findRelation(cache, request.schema, request.target.name));
-}
-
-const MIN_TABLE_SCORE = 0.75;
-/** Looking for similar names takes time with their number, and a typing error is the caller's to find. */
-const MAX_HINTED_RELATIONS = 500;
-
-/** @throws {RestError} PGRST205 */
-export function findRelation(cache: SchemaCache, schema: string, name: string): Relation {
-  const relation = cache.findRelation(schema, name);
-  if (relation) return relation;
-  const names = cache.relationsOf(schema).map((candidate) => candidate.name);
-  const [similar] = names.length > MAX_HINTED_RELATIONS ? [] : fuzzyMatches(names, name);
-  throw restError("PGRST205", {
-    message: `Could not find the table '${schema}.${name}' in the schema cache`,
-    hint:
-      similar && similar.score >= MIN_TABLE_SCORE ? `Perhaps you meant the table '${schema}.${similar.text}'` : null,
-  });
 }
 
 const SOURCE = '"pgrst_source"';
@@ -158,7 +101,7 @@ class Compiler {
     const { form } = representation;
     const source = rowsFor(writer);
     const sql = new ReadSql(writer, this.#readOptions(representation));
-    const count = this.#countMode();
+    const count = countModeOf(this.#request, this.#query, this.#config.maxRows);
     const select = sql.select(plan.root, source);
     const hasBody = this.#request.method !== "HEAD";
     const body = hasBody ? bodyExpression(form, { ...subject, rows: '"page"' }) : null;
@@ -189,7 +132,7 @@ class Compiler {
 
   call(name: string): CompiledRequest {
     const request = this.#request;
-    const { routine, args } = this.#chooseRoutine(name);
+    const { routine, args } = chooseRoutine(request, this.#query, this.#cache, name);
     const { returns } = routine;
     this.#checkMaxAffected(routine);
     const relation =
@@ -234,7 +177,7 @@ class Compiler {
     writer: SqlWriter,
   ): Pick<CompiledRequest, "query" | "estimate" | "count"> {
     const { returns } = routine;
-    const count = this.#countMode();
+    const count = countModeOf(this.#request, this.#query, this.#config.maxRows);
     // Counted apart from the page, the rows must be had once and kept.
     const keepsRows = count === "exact" || count === "estimated";
     const single = returns.kind === "void" || !returns.set;
@@ -260,47 +203,6 @@ class Compiler {
       ? { rows: () => kept(row), prefix: `${SOURCE} AS (SELECT ${CALL}.* FROM ${rowsFor(writer)})` }
       : { rows: (ofWriter) => calledRows(rowsFor(ofWriter)), prefix: "" };
     return this.#readAnswer(plan, representation, { relation, scalar: false, single }, source, writer);
-  }
-
-  #chooseRoutine(name: string): { readonly routine: Routine; readonly args: CallArguments } {
-    const request = this.#request;
-    const query = this.#query;
-    const { payload, schema } = request;
-    const choose = (names: readonly string[], kind: "named" | "json") =>
-      findRoutine(this.#cache, schema, name, names, { kind });
-    if (request.method !== "POST") {
-      const { routine } = choose(
-        query.routineArguments.map((argument) => argument.name),
-        "named",
-      );
-      return { routine, args: { kind: "values", values: query.routineArguments } };
-    }
-    switch (payload.kind) {
-      case "form": {
-        const { routine } = choose(
-          payload.fields.map(([field]) => field),
-          "named",
-        );
-        const first = request.shape.slots.length;
-        const values = payload.fields.map(([field], index) => ({
-          name: field,
-          value: { kind: "slot" as const, index: first + index },
-        }));
-        return { routine, args: { kind: "values", values } };
-      }
-      case "json": {
-        const names = query.columns ?? payload.keys ?? [];
-        const { routine, takesBody } = choose(names, payload.fromCsv ? "named" : "json");
-        return { routine, args: takesBody ? { kind: "body" } : { kind: "json", shape: payload.shape, names } };
-      }
-      case "raw": {
-        const { routine } = findRoutine(this.#cache, schema, name, [], { kind: "raw", type: payload.type });
-        return { routine, args: { kind: "body" } };
-      }
-      case "unsupported":
-      case "none":
-        return { routine: choose([], "named").routine, args: { kind: "values", values: [] } };
-    }
   }
 
   #write(relation: Relation): CompiledRequest {
@@ -364,85 +266,27 @@ class Compiler {
     const query = this.#query;
     if (request.action === "delete") {
       const conditions = planWriteConditions(query, relation, this.#planOptions);
-      this.#checkConditions(conditions, "DELETE");
+      checkConditions(this.#config.safeUpdate, conditions, "DELETE");
       return { text: deleteSql(writer, relation, conditions, returning), upsert: null };
     }
-    const rows = this.#payloadRows(relation);
+    const rows = payloadRows(request, query, this.#cache, relation);
     switch (request.action) {
       case "update": {
         const conditions = planWriteConditions(query, relation, this.#planOptions);
-        if (rows.columns.length > 0) this.#checkConditions(conditions, "UPDATE");
+        if (rows.columns.length > 0) checkConditions(this.#config.safeUpdate, conditions, "UPDATE");
         return { text: updateSql(writer, relation, rows, conditions, returning), upsert: null };
       }
       case "replace": {
-        this.#checkReplace(relation, rows);
+        checkReplace(query, relation, rows);
         const conditions = planWriteConditions(query, relation, this.#planOptions);
         const upsert: Upsert = { resolution: "merge", conflictColumns: relation.primaryKey };
         return { text: insertSql(writer, relation, rows, upsert, conditions, returning), upsert };
       }
       default: {
-        const upsert = this.#upsert(relation);
+        const upsert = upsertOf(request, query, relation);
         return { text: insertSql(writer, relation, rows, upsert, [], returning), upsert };
       }
     }
-  }
-
-  /** Refuses, in the words of the safeupdate library, what would change every row. */
-  #checkConditions(conditions: readonly unknown[], command: "UPDATE" | "DELETE"): void {
-    if (!this.#config.safeUpdate || conditions.length > 0) return;
-    throw new RestError({ status: 400, code: "21000", message: `${command} requires a WHERE clause` });
-  }
-
-  #upsert(relation: Relation): Upsert | null {
-    const { resolution } = this.#request.preferences;
-    const conflictColumns = this.#query.onConflict ?? relation.primaryKey;
-    if (resolution === null || conflictColumns.length === 0) return null;
-    return { resolution: resolution === "merge-duplicates" ? "merge" : "ignore", conflictColumns };
-  }
-
-  /** A PUT is of the one row its URL names. */
-  #checkReplace(relation: Relation, rows: PayloadRows): void {
-    if (this.#query.pages.some(({ path }) => path.length === 0)) throw restError("PGRST114");
-    const filters = this.#query.filters.filter(({ path }) => path.length === 0).map(({ value }) => value);
-    const names = new Set(filters.map(({ field }) => field.name));
-    const onlyEquals = filters.every(
-      ({ field, operation, negated }) =>
-        !negated && field.jsonPath.length === 0 && operation.kind === "simple" && operation.operator === "eq",
-    );
-    const isKey =
-      relation.primaryKey.length > 0 &&
-      filters.length === relation.primaryKey.length &&
-      relation.primaryKey.every((column) => names.has(column)) &&
-      !this.#query.logic.some(({ path }) => path.length === 0);
-    if (!onlyEquals || !isKey) throw restError("PGRST105");
-    const given = new Set(rows.columns.map(({ name }) => name));
-    if (!relation.primaryKey.every((column) => given.has(column))) throw restError("PGRST115");
-  }
-
-  #payloadRows(relation: Relation): PayloadRows {
-    const { payload, preferences, action } = this.#request;
-    if (payload.kind !== "json") {
-      const mediaType = "mediaType" in payload ? payload.mediaType : "application/x-www-form-urlencoded";
-      throw restError("PGRST102", { message: `Content-Type not acceptable: ${mediaType}` });
-    }
-    const names = this.#query.columns ?? payload.keys ?? [];
-    const columns = [...new Set(names)].map((name): PayloadColumn => {
-      const column = relation.columns.get(name);
-      if (!column) {
-        throw restError("PGRST204", {
-          message: `Could not find the '${name}' column of '${relation.name}' in the schema cache`,
-        });
-      }
-      const representation = column.domain === null ? null : this.#cache.findRepresentation(column.domain);
-      const { toJson = null, fromJson: parse = null } = representation ?? {};
-      return { name, type: column.type, parse, format: toJson, defaultExpression: column.defaultExpression };
-    });
-    return {
-      shape: payload.shape,
-      columns: payload.empty && action === "update" ? [] : columns,
-      defaults: preferences.missing === "default",
-      firstOnly: action !== "insert",
-    };
   }
 
   #represent(subject: Parameters<typeof chooseRepresentation>[2]): Representation {
@@ -460,19 +304,6 @@ class Compiler {
       limit: smallerLimit(request.page.limit, config.maxRows),
       hasOffset: root?.offset != null || request.hasRange,
     };
-  }
-
-  #countMode(): CountMode {
-    const request = this.#request;
-    const config = this.#config;
-    const query = this.#query;
-    const { count } = request.preferences;
-    if (count === null) return "none";
-    if (count === "planned") return "planned";
-    const hasPage = request.hasRange || query.pages.some(({ path }) => path.length === 0);
-    // A call's rows are counted as they come: they are not planned a second time.
-    if (count === "estimated" && (config.maxRows !== null || request.target.kind === "relation")) return "estimated";
-    return hasPage || config.maxRows !== null ? "exact" : "page";
   }
 
   #common(representation: Representation) {

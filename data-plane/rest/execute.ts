@@ -7,7 +7,7 @@ import type {
   StatementResult,
 } from "../database/database.ts";
 import { clientHeaders, type ServiceRequest } from "../service.ts";
-import type { CompiledRequest, Query } from "./compile.ts";
+import type { CompiledRequest, Query } from "./compiled-request.ts";
 import type { RestConfig } from "./config.ts";
 import { type RestError, restError } from "./error.ts";
 import type { Identity } from "./jwt/identity.ts";

@@ -1,6 +1,7 @@
 /** OPTIONS: which methods there are, by what the relation or function can do rather than by privilege. */
-import { findRelation } from "./compile.ts";
+
 import { restError } from "./error.ts";
+import { findRelation } from "./plan/find-relation.ts";
 import type { ApiRequest } from "./request/api-request.ts";
 import type { Draft } from "./respond.ts";
 import type { Relation, SchemaCache } from "./schema-cache/types.ts";

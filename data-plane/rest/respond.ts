@@ -1,7 +1,7 @@
 /** From a statement's answer to the response. */
 import type { StatementResult } from "../database/database.ts";
 import type { ServiceResponse } from "../service.ts";
-import type { CompiledRequest } from "./compile.ts";
+import type { CompiledRequest } from "./compiled-request.ts";
 import type { RestConfig } from "./config.ts";
 import { contentLocation, encodeParameter, type LocationTemplate } from "./content-location.ts";
 import { type Header, type RestError, restError } from "./error.ts";

@@ -2,7 +2,8 @@
 import { LRUCache } from "lru-cache";
 import { DatabaseError, type ProjectDatabase } from "../database/database.ts";
 import type { ServiceRequest, ServiceResponse } from "../service.ts";
-import { type CompiledRequest, compileRequest } from "./compile.ts";
+import { compileRequest } from "./compile.ts";
+import type { CompiledRequest } from "./compiled-request.ts";
 import type { RestConfig } from "./config.ts";
 import { type LocationTemplate, locationTemplate } from "./content-location.ts";
 import { corsHeaders, preflightResponse } from "./cors.ts";

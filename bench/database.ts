@@ -1,6 +1,6 @@
 /**
  * The data plane's hot path by itself: one transaction of two statements (settings, then one row by primary key), 64 at
- * a time, beside pgbench with the same two statements in one pipeline (at 8 and at 64 connections; the better one is the
+ * a time, under row-level security, beside pgbench with the same two statements in one pipeline (at 8 and at 64 connections; the better one is the
  * yardstick) and beside plain `pg` with BEGIN … COMMIT.
  * Contenders take turns in short rounds on one cluster, so that each sees the same minutes of the machine.
  *
@@ -45,10 +45,12 @@ const cluster = await startTestCluster();
 const url = new URL(cluster.url);
 const admin = new pg.Client({ connectionString: cluster.url });
 await admin.connect();
-await admin.query(`create role anon_bench nologin;
+await admin.query(`create role anon_bench nologin; create role user_bench nologin;
   create table item (id int primary key, name text not null, price numeric not null);
   insert into item select n, 'item ' || n, n * 1.5 from generate_series(1, ${ROWS}) n;
-  grant select on item to anon_bench; analyze item;`);
+  alter table item enable row level security;
+  create policy all_items on item for select to anon_bench, user_bench using (true);
+  grant select on item to anon_bench, user_bench; analyze item;`);
 await admin.end();
 
 const folder = mkdtempSync(join(tmpdir(), "supalove-bench-"));
@@ -106,7 +108,8 @@ async function closedLoop(call: (id: number) => Promise<void>): Promise<number> 
   return done / ((performance.now() - started) / 1000);
 }
 
-function supalove(connections: number): Contender {
+/** @param roles Take turns. @param plansByRole Whether each role has a prepared statement of its own. */
+function supalove(connections: number, roles = ["anon_bench"], plansByRole = true): Contender {
   const databases = createProjectDatabases({
     maxConnections: connections,
     maxConnectionsPerProject: connections,
@@ -124,9 +127,10 @@ function supalove(connections: number): Contender {
     close: () => databases.close(),
     run: () =>
       closedLoop(async (id) => {
+        const role = roles[id % roles.length] as string;
         const [, result] = await database.pipeline([
-          { text: SET, values: SETTINGS, prepare: true },
-          { text: SELECT, values: [String(id)], prepare: true },
+          { text: SET, values: SETTINGS.with(1, role), prepare: true },
+          { text: SELECT, values: [String(id)], prepare: true, ...(plansByRole && { planRole: role }) },
         ]);
         if (!result?.bytes(0, 0)) throw new Error("no body");
       }),
@@ -156,6 +160,8 @@ const contenders: Record<string, Contender> = {
   [PGBENCH[1]]: pgbench(64),
   "supalove, 2 connections": supalove(2),
   "supalove, 4 connections": supalove(4),
+  "supalove, 4, two roles in turn": supalove(4, ["anon_bench", "user_bench"]),
+  "the same, one statement for both": supalove(4, ["anon_bench", "user_bench"], false),
   "pg, BEGIN … COMMIT, pool of 10": plainPg(10),
 };
 const chosen = Object.entries(contenders).filter(([name]) => name.includes(options.only));

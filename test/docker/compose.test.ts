@@ -146,6 +146,11 @@ describe("what is interrupted comes back with its data", () => {
     await untilServed();
   });
 
+  test("the story passes again when each of them has been killed", async () => {
+    await compose(["up", "-d", "--wait"]);
+    await cli(owner, ["demo", "--json"]);
+  });
+
   test("docker compose restart, after which the story passes again", async () => {
     await compose(["restart"]);
     await untilServed();

@@ -169,7 +169,8 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
       for (let turn = 0; turn < 4; turn += 1)
         await neighbours.admin.query("select pg_logical_emit_message(false, 'test', 'x'), pg_switch_wal()");
       await until(() => ended.length > 0);
-      expect(ended.map(({ reason, session }) => [reason, session.ref])).toEqual([["wal", neighbours.bob.ref]]);
+      expect(new Set(ended.map(({ session }) => session.ref))).toEqual(new Set([neighbours.bob.ref]));
+      expect(ended.map(({ reason }) => reason)).toContain("wal");
       await reader.query("select 1; commit");
     } finally {
       await neighbours.admin.query("select pg_drop_replication_slot('held_back')");
@@ -198,9 +199,9 @@ describe.each(VERSIONS.filter(hasPostgres))("on PostgreSQL %i", (major) => {
       watch = startWatch({ onLoginTrouble: (trouble) => endHinderingSessions(rows[0].directory, trouble) });
       await until(() => watch.isWatching);
       await eventually(() => workAs(neighbours.alice));
-      expect(new Set(ended.map(({ reason, session }) => `${reason} ${session.ref}`))).toEqual(
-        new Set([`shared_lock ${neighbours.bob.ref}`]),
-      );
+      // What the watch itself waited for while it logged in may be told as the reason as well.
+      expect(new Set(ended.map(({ session }) => session.ref))).toEqual(new Set([neighbours.bob.ref]));
+      expect(ended.map(({ reason }) => reason)).toContain("shared_lock");
     },
   );
 

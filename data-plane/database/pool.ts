@@ -21,7 +21,7 @@ interface LeaseRequest {
 /** A further connection is worth its price when each has so many batches to do. */
 const BATCHES_PER_CONNECTION = 4;
 /** A connection's pipeline should be done in about this time; what is more waits for whichever connection is free first. */
-const ROW_MS = 12;
+const PIPELINE_MS = 12;
 /** Enough that the next batch is there when one ends, however busy this process is. */
 const MIN_DEPTH = 4;
 const SMOOTHING = 1 / 16;
@@ -46,7 +46,7 @@ export class Pool implements ConnectionOwner, BudgetMember {
   isActive = false;
   #connecting = 0;
   /** Of a batch, lately. Nothing is known at first: a burst of slow or large answers is not sent all at once. */
-  #averageMs = ROW_MS / MIN_DEPTH;
+  #averageMs = PIPELINE_MS / MIN_DEPTH;
   readonly #backoff = new ConnectBackoff();
   #state: "open" | "retired" | "closed" = "open";
   #onEmpty: (() => void)[] = [];
@@ -291,9 +291,9 @@ export class Pool implements ConnectionOwner, BudgetMember {
     );
   }
 
-  /** Quick batches share system calls in long rows; behind a slow one nobody should stand who could run elsewhere. */
+  /** Quick batches share system calls in a deep pipeline; none should wait behind a slow one when it could run elsewhere. */
   get #depth(): number {
-    return Math.min(this.#options.pipelineDepth, Math.max(MIN_DEPTH, ROW_MS / this.#averageMs));
+    return Math.min(this.#options.pipelineDepth, Math.max(MIN_DEPTH, PIPELINE_MS / this.#averageMs));
   }
 
   /** The least loaded connection that may take one more batch. */

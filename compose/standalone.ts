@@ -90,6 +90,8 @@ export async function startStandalone(environment: Environment): Promise<Standal
         ? parseMasterKeys(environment.masterKeys)
         : loadMasterKeyFile(environment.dataDir),
       publicGatewayUrl,
+      // A public address may be one that this machine does not reach itself.
+      internalGatewayUrl: `http://${environment.host === "0.0.0.0" ? "127.0.0.1" : environment.host}:${gatewayPort}`,
       baseDomain: environment.baseDomain,
       logger,
       version: VERSION,

@@ -33,6 +33,10 @@ export const ENVIRONMENT = z
       .url({ protocol: /^https?$/ })
       .default("http://localhost:8083")
       .describe("Where clients reach the gateway: the base of every project's URL."),
+    SUPALOVE_INTERNAL_GATEWAY_URL: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe("Where the control plane reaches the gateway, when that is another address than clients have."),
     SUPALOVE_BASE_DOMAIN: z
       .string()
       .min(1)

@@ -18,6 +18,7 @@ async function start(environment: Environment): Promise<void> {
     databaseUrl: environment.DATABASE_URL,
     masterKeys: readMasterKeys(environment),
     publicGatewayUrl: environment.SUPALOVE_PUBLIC_GATEWAY_URL,
+    internalGatewayUrl: environment.SUPALOVE_INTERNAL_GATEWAY_URL,
     baseDomain: environment.SUPALOVE_BASE_DOMAIN,
     logger,
     version: readVersion(),

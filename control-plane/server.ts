@@ -43,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly masterKeys: MasterKeys;
   /** Where clients reach the gateway: `http://localhost:8083`. */
   readonly publicGatewayUrl: string;
+  /** Where the control plane itself reaches it; there too when left out. */
+  readonly internalGatewayUrl?: string | undefined;
   /** Projects are also reached as `<ref>.<base domain>`. */
   readonly baseDomain: string;
   readonly logger: Logger;
@@ -237,7 +239,7 @@ function createServices(
       onBrokenConnection({ err: error, clusterId }, "an idle cluster connection broke"),
   });
   const passwords = createPasswordHashing(options.passwordThreads);
-  const publicUrls = createPublicUrls(options.publicGatewayUrl, options.baseDomain);
+  const publicUrls = createPublicUrls(options.publicGatewayUrl, options.baseDomain, options.internalGatewayUrl);
   const settingsPolicy = createSettingsPolicy(options.maxima);
   const settings: InstanceSettings = {
     version: options.version,

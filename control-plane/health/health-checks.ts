@@ -100,7 +100,7 @@ async function lookAtServices({ database, vault, publicUrls }: Parts, { ref }: P
   const keys = await listApiKeys(database, ref);
   const key = keys.find(({ role, revokedAt }) => role === "anon" && revokedAt === null);
   const text = key ? openApiKey(await vault.dataKey(database, ref), key) : null;
-  return probeServices(publicUrls.projectUrl(ref), text);
+  return probeServices(publicUrls.internalProjectUrl(ref), text);
 }
 
 /**

@@ -23,7 +23,7 @@ export async function sendTestMail(
   const key = keys.find(({ role, revokedAt }) => role === "service_role" && revokedAt === null);
   if (!key) throw new Conflict("the project has no secret key by which its auth service could be asked");
   const text = openApiKey(await vault.dataKey(database, ref), key);
-  const response = await fetch(`${publicUrls.projectUrl(ref)}/auth/v1/admin/mail/test`, {
+  const response = await fetch(`${publicUrls.internalProjectUrl(ref)}/auth/v1/admin/mail/test`, {
     method: "POST",
     headers: { apikey: text, authorization: `Bearer ${text}`, "content-type": "application/json" },
     body: JSON.stringify({ to }),

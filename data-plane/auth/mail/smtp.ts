@@ -19,6 +19,8 @@ export type Delivery =
 
 const CONNECT_MS = 10_000;
 const SOCKET_MS = 20_000;
+/** Of a whole delivery, below the lease of a mail: a server that says a little now and then must not keep a sending place. */
+const DELIVERY_MS = 60_000;
 const MAX_ANSWER_LENGTH = 500;
 /** The port of SMTP over TLS from the first byte. */
 const TLS_PORT = 465;
@@ -33,6 +35,15 @@ interface SmtpError extends Error {
 
 /** Never throws. @param project With a mail server. */
 export async function sendBySmtp(guard: AddressGuard, project: ServiceSnapshot, mail: OutgoingMail): Promise<Delivery> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Delivery>((resolve) => {
+    const answer = "the mail server took too long; whether the mail has arrived is not known";
+    timer = setTimeout(() => resolve({ kind: "refused", answer }), DELIVERY_MS);
+  });
+  return Promise.race([deliver(guard, project, mail), late]).finally(() => clearTimeout(timer));
+}
+
+async function deliver(guard: AddressGuard, project: ServiceSnapshot, mail: OutgoingMail): Promise<Delivery> {
   const { auth } = project;
   const host = auth.smtpHost ?? "";
   const port = auth.smtpPort ?? 587;
